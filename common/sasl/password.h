@@ -1,0 +1,29 @@
+/* common/sasl/password.h — making and checking what auth.db keeps: Argon2id (libsodium) and SCRAM-SHA-256 keys.
+ * Slow on purpose (tens of milliseconds, 64 MiB): never on the event loop, at most two at once in a process. */
+#ifndef SASL_PASSWORD_H
+#define SASL_PASSWORD_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+#include <stdint.h>
+
+#define PASSWORD_MIN 1
+#define PASSWORD_MAX 1024
+#define PASSWORD_HASH_TEXT 128
+
+struct password_keys {
+	char hash[PASSWORD_HASH_TEXT];
+	uint8_t scram_salt[16];
+	uint32_t scram_iterations;
+	uint8_t scram_stored_key[32];
+	uint8_t scram_server_key[32];
+};
+
+/* ERR_BAD_VALUE: empty, too long, control characters or not preparable (SASLprep, RFC 4013); ERR_NO_MEMORY. */
+bool password_make(struct span password, struct password_keys *out, struct error *err);
+bool password_matches(const char *hash, struct span password);
+/* Costs as much as password_matches() with a hash of today's parameters; for unknown users. */
+void password_waste_time(struct span password);
+
+#endif

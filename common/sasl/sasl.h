@@ -1,0 +1,43 @@
+/* common/sasl/sasl.h — the server side of a SASL exchange (RFC 4422), the same for SMTP, POP3 and IMAP.
+ *
+ * The daemon decodes nothing: it hands over the base64 text of each client line and writes the base64 text it is given,
+ * in its protocol's framing ("334 ", "+ "). Mechanisms stand in one table (mechanisms.c): PLAIN (RFC 4616), LOGIN (draft-
+ * murchison-sasl-login, with or without an initial response), SCRAM-SHA-256 (RFC 7677). authzid must be empty or equal authcid.
+ * "*" cancels (RFC 4954 §4).
+ * Owner: the session, until sasl_free(); freeing while a step is pending cancels it. Thread: the loop's.
+ * Callback: one for each sasl_start() and sasl_step(), always later from the loop, never from inside the call. */
+#ifndef SASL_SASL_H
+#define SASL_SASL_H
+
+#include "base/buffer.h"
+#include "sasl/auth_client.h"
+
+#define SASL_LINE_MAX 12288 /* octets of base64 in one line (RFC 4954 §4) */
+
+struct sasl;
+
+enum sasl_outcome {
+	SASL_CHALLENGE, /* send `text` as a continuation, then feed the client's next line to sasl_step() */
+	SASL_OK,        /* answer->account_id is logged in; text is the final server data or empty (PLAIN, LOGIN) */
+	SASL_WRONG,     /* AUTH_WRONG: 535 5.7.8, [AUTHENTICATIONFAILED] */
+	SASL_DISABLED,
+	SASL_THROTTLED,
+	SASL_UNAVAILABLE,
+	SASL_CANCELLED, /* the client sent "*": 501 */
+	SASL_MALFORMED, /* bad base64, or not the mechanism's grammar, or too long: 501 */
+};
+
+typedef void sasl_callback(void *arg, enum sasl_outcome outcome, struct span text, const struct auth_answer *answer);
+
+/* Mechanisms for a connection: PLAIN and LOGIN only where a clear password may be sent (`secure`), SCRAM always.
+ * `names` is "PLAIN LOGIN SCRAM-SHA-256", blank-separated, in the order to announce. */
+const char *sasl_mechanism_names(bool secure);
+/* ERR_UNSUPPORTED: no such mechanism. ERR_TLS_REQUIRED: it needs TLS (`secure` is false). */
+bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
+        sasl_callback *callback, void *arg, struct sasl **out, struct error *err);
+/* initial: the base64 initial response; has_initial false when there was none; "=" means an empty one (RFC 4954 §4). */
+void sasl_start(struct sasl *sasl, bool has_initial, struct span initial);
+void sasl_step(struct sasl *sasl, struct span line);
+void sasl_free(struct sasl **sasl);
+
+#endif

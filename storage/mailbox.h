@@ -1,0 +1,74 @@
+/* storage/mailbox.h — reading the mailboxes of one account: names, counters, rows, message bytes, usage.
+ *
+ * All take a borrowed account (storage/store.h) and see one consistent state per call; nothing stays open between calls.
+ * Changes go through storage/batch.h. UIDs only grow while UIDVALIDITY stands (RFC 9051 §2.3.1.1). */
+#ifndef STORAGE_MAILBOX_H
+#define STORAGE_MAILBOX_H
+
+#include "base/buffer.h"
+#include "storage/store.h"
+
+#define MAILBOX_NAME_MAX  1000 /* octets of UTF-8 */
+#define MAILBOX_DEPTH_MAX 32
+#define MAILBOX_COUNT_MAX 10000 /* per account */
+
+/* Bits of message_row.flags; keywords of the account take the bits from FLAG_KEYWORD_FIRST on, by number. */
+enum message_flag {
+	FLAG_SEEN = 1 << 0,
+	FLAG_ANSWERED = 1 << 1,
+	FLAG_FLAGGED = 1 << 2,
+	FLAG_DELETED = 1 << 3,
+	FLAG_DRAFT = 1 << 4,
+};
+#define FLAG_KEYWORD_FIRST 6
+#define FLAG_KEYWORD_COUNT 58 /* further keywords live in a table of their own */
+
+enum special_use { USE_NONE, USE_INBOX, USE_DRAFTS, USE_SENT, USE_ARCHIVE, USE_JUNK, USE_TRASH, USE_COUNT };
+
+struct mailbox_info {
+	int64_t id;
+	uint32_t uid_validity;
+	uint32_t uid_next;
+	uint32_t messages;
+	uint32_t unseen;
+	uint32_t deleted;
+	uint64_t size;   /* octets of all its messages */
+	uint64_t modseq; /* HIGHESTMODSEQ */
+	enum special_use use;
+	bool subscribed;
+};
+
+struct message_row {
+	uint32_t uid;
+	uint32_t size; /* octets as handed out: prefix and body */
+	int64_t message_id;
+	uint64_t flags;
+	uint64_t modseq;
+};
+
+struct account_usage {
+	uint64_t bytes;    /* every message counted once, in however many mailboxes it is */
+	uint64_t messages;
+	uint64_t modseq;   /* of the account: grows with every change of anything */
+};
+
+bool account_usage(struct account *account, struct account_usage *out, struct error *err);
+
+/* Names are UTF-8 with '/' between levels; INBOX in any case (RFC 9051 §5.1). ERR_NO_SUCH_MAILBOX. */
+bool mailbox_find(struct account *account, struct span name, struct mailbox_info *out, struct error *err);
+bool mailbox_find_use(struct account *account, enum special_use use, struct mailbox_info *out, struct error *err);
+bool mailbox_list(struct account *account, void (*each)(void *arg, struct span name, const struct mailbox_info *info),
+        void *arg, struct error *err);
+
+/* All rows in order of UID, in one array that the caller frees with free(). ERR_NO_SUCH_MAILBOX, ERR_LIMIT above 2^31. */
+bool mailbox_rows(struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count,
+        struct error *err);
+
+/* Appends up to size octets from offset of the message to out (prefix and body as one). Short only at the end of the message.
+ * ERR_NO_SUCH_MESSAGE when its body is gone for good, ERR_DAMAGED when a file or row is not as long as recorded. */
+bool message_read(struct account *account, int64_t message_id, uint64_t offset, size_t size, struct buffer *out,
+        struct error *err);
+/* The length of the header block, its empty line included. */
+bool message_header_length(struct account *account, int64_t message_id, uint32_t *length, struct error *err);
+
+#endif
