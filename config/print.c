@@ -37,6 +37,7 @@ bool settings_print_example(struct buffer *out)
 			section = row->section;
 			(void)buffer_printf(out, "\n[%s]\n", section);
 		}
+		(void)buffer_append_char(out, '\n');
 		comment(out, row->help);
 		(void)buffer_printf(out, "#%s =%s%s\n", row->key, row->fallback[0] ? " " : "", row->fallback);
 	}

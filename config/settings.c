@@ -185,7 +185,7 @@ static int on_value(void *arg, const char *section, const char *key, const char 
 
 	if (row != NULL)
 		take_line(r, row, value);
-	else if (section[0] == '\0' || section_known(span_of(section)))
+	else if (!r->continues && (section[0] == '\0' || section_known(span_of(section))))
 		unknown_key(r, section, key);
 	return 1; /* an unknown section was reported where it began */
 }

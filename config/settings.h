@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #define SETTINGS_FILE_DEFAULT     "/etc/posthouse/posthouse.conf"
-#define SETTINGS_TEXT_MAX         256  /* one name or path, its NUL included */
+#define SETTINGS_TEXT_MAX         256 /* one name or path, its NUL included */
+#define SETTINGS_DATA_DIR_MAX     80  /* names of sockets below it must fit into 107 bytes (unix(7)) */
+#define SETTINGS_ADDRESSES_MAX    16
 #define SETTINGS_LIST_MAX         4096 /* a whole list as text, its NUL included */
 #define SETTINGS_CERTIFICATES_MAX 32
 #define SETTINGS_WORKERS_MAX      16

@@ -37,7 +37,8 @@ const struct setting setting_table[] = {
 	{ "server", "hostname", &type_hostname, "", MEMBER(server.hostname), 0, 0, NULL,
 	        "The full name of this machine (mail.example.org): in the greeting, in Received fields and in Message-IDs. It should be "
 	        "the name that the address's reverse DNS gives. Empty: what the system calls itself." },
-	{ "server", "data_dir", &type_path, "/var/lib/posthouse", MEMBER(server.data_dir), 0, 0, NULL,
+	{ "server", "data_dir", &type_path, "/var/lib/posthouse", MEMBER(server.data_dir), 0,
+	        SETTINGS_DATA_DIR_MAX, NULL,
 	        "Everything the site keeps: directory.db, auth.db, accounts/, run/. On a local disk, never on NFS. It belongs to the "
 	        "service user, mode 0700." },
 	{ "server", "user", &type_user, "posthouse", MEMBER(server.user), 0, 0, NULL,

@@ -45,7 +45,7 @@ static bool parse_path(const struct setting *row, struct span value, void *membe
 	}
 	while (value.len > 1 && value.ptr[value.len - 1] == '/')
 		value.len--;
-	return copy_text(value, member, SETTINGS_TEXT_MAX, why);
+	return copy_text(value, member, row->max + 1, why);
 }
 
 static bool parse_user(const struct setting *row, struct span value, void *member, struct buffer *why)
@@ -178,6 +178,17 @@ bool settings_take_item(struct span *list, struct span *item)
 	return end > 0;
 }
 
+/* One item on a line: the whole list may be longer than a line can be. */
+static bool print_list(const struct setting *row, const void *member, struct buffer *out)
+{
+	struct span rest = span_of(member), item;
+	bool first = true;
+
+	for (; settings_take_item(&rest, &item); first = false)
+		(void)buffer_printf(out, "%s%.*s", first ? "" : "\n\t", SPAN_FMT(item));
+	return !out->failed;
+}
+
 static bool is_ip(struct span text, unsigned *bits)
 {
 	unsigned char raw[16];
@@ -234,7 +245,8 @@ static bool parse_list(struct span value, void *member, bool (*item_ok)(struct s
 
 static bool parse_addresses(const struct setting *row, struct span value, void *member, struct buffer *why)
 {
-	if (!parse_list(value, member, is_address, 32, "addresses like 192.0.2.1 or 2001:db8::1", why))
+	if (!parse_list(value, member, is_address, SETTINGS_ADDRESSES_MAX,
+	            "addresses like 192.0.2.1 or 2001:db8::1", why))
 		return false;
 	if (value.len > 0)
 		return true;
@@ -262,6 +274,6 @@ const struct setting_type type_port = { "port", parse_number, print_number, fals
 const struct setting_type type_size = { "size", parse_size, print_size, false };
 const struct setting_type type_duration = { "time", parse_duration, print_duration, false };
 const struct setting_type type_bool = { "yes or no", parse_bool, print_bool, false };
-const struct setting_type type_addresses = { "addresses", parse_addresses, print_text, true };
-const struct setting_type type_paths = { "paths", parse_paths, print_text, true };
-const struct setting_type type_networks = { "networks", parse_networks, print_text, true };
+const struct setting_type type_addresses = { "addresses", parse_addresses, print_list, true };
+const struct setting_type type_paths = { "paths", parse_paths, print_list, true };
+const struct setting_type type_networks = { "networks", parse_networks, print_list, true };
