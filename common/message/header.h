@@ -36,8 +36,8 @@ bool header_find(struct span block, struct span name, struct header_field *field
  * (yet): then all of it is header. */
 bool header_length(struct span message, size_t *len);
 
-/* Appends a value unfolded (RFC 5322 §2.2.3: line ends before a blank go; stray CR, LF and NUL elsewhere become blanks or
- * go) and trimmed. False when out is full. */
+/* Appends a value unfolded (RFC 5322 §2.2.3: line ends before a blank go; other CR and LF become blanks) without the
+ * blanks after the colon and at the end; a fold directly after the colon keeps its blank, as Dovecot and Cyrus have it. False when out is full. */
 bool header_unfold(struct span value, struct buffer *out);
 
 #endif

@@ -21,6 +21,8 @@ struct transfer_decoder {
 	        [TRANSFER_PENDING_MAX]; /* quoted-printable: "=", "=X", "= \r" or blanks whose fate is open */
 };
 
+/* The encoding's name in the field's value, without comments; false when it is no single token (then it is 7bit). */
+bool transfer_encoding_name(struct span value, struct span *name);
 /* By the field's value: comments and blanks around it are ignored; empty is TRANSFER_IDENTITY (7bit). */
 enum transfer_encoding transfer_encoding_of(struct span value);
 
