@@ -13,25 +13,25 @@
 #include "storage/mailbox.h"
 #include "storage/spool.h"
 
-#define OP_ID_LEN        16
-#define BATCH_OPS_MAX    100000
-#define OP_ID_KEEP_DAYS  7
+#define OP_ID_LEN       16
+#define BATCH_OPS_MAX   100000
+#define OP_ID_KEEP_DAYS 7
 
 struct batch;
 struct message_summary; /* message/summary.h */
 
 struct new_message {
-	struct span prefix;         /* trace header and added fields, CRLF lines; goes in front of the body */
+	struct span prefix; /* trace header and added fields, CRLF lines; goes in front of the body */
 	struct spool *body;
 	const struct message_summary *summary; /* of prefix and body together */
 	int64_t internal_date_ms;
-	uint64_t flags;             /* system flags only here */
+	uint64_t flags; /* system flags only here */
 };
 
 struct batch_result {
-	struct error error;   /* ERR_NONE: done */
-	bool already_done;    /* the operation id was recorded before: nothing was changed now */
-	uint64_t modseq;      /* the account's after this batch */
+	struct error error; /* ERR_NONE: done */
+	bool already_done;  /* the operation id was recorded before: nothing was changed now */
+	uint64_t modseq;    /* the account's after this batch */
 	/* The UIDs given by append, copy and move, in the order of the operations and within them of the set. */
 	const uint32_t *uids; /* owned by the batch */
 	size_t uid_count;

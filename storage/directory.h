@@ -11,10 +11,10 @@
 
 #include <stdint.h>
 
-#define ADDRESS_TEXT_MAX        320 /* 64 @ 255: RFC 5321 §4.5.3.1 */
-#define DIRECTORY_TARGETS_MAX   200 /* accounts that one address may reach */
-#define DIRECTORY_ALIAS_DEPTH   8
-#define DIRECTORY_DETAIL_MAX    64
+#define ADDRESS_TEXT_MAX      320 /* 64 @ 255: RFC 5321 §4.5.3.1 */
+#define DIRECTORY_TARGETS_MAX 200 /* accounts that one address may reach */
+#define DIRECTORY_ALIAS_DEPTH 8
+#define DIRECTORY_DETAIL_MAX  64
 
 struct directory;
 
@@ -50,29 +50,31 @@ bool directory_resolve(struct directory *directory, struct span local_part, stru
         struct error *err);
 /* May this account put that address into MAIL FROM and From:? Exactly when mail to it reaches the account (by address, alias or
  * subaddress; a catch-all counts only for the account it names). ERR_DENIED if not. */
-bool directory_may_send_as(struct directory *directory, int64_t account_id, struct span local_part, struct span domain,
-        struct error *err);
+bool directory_may_send_as(
+        struct directory *directory, int64_t account_id, struct span local_part, struct span domain, struct error *err);
 
 bool directory_account(struct directory *directory, int64_t account_id, struct account_info *out, struct error *err);
-bool directory_find_account(struct directory *directory, struct span address, struct account_info *out, struct error *err);
+bool directory_find_account(
+        struct directory *directory, struct span address, struct account_info *out, struct error *err);
 bool directory_each_account(struct directory *directory, struct span domain /* empty: all */,
         bool (*each)(void *arg, const struct account_info *info), void *arg, struct error *err);
 bool directory_add_account(struct directory *directory, struct span address, struct span name, uint64_t quota_bytes,
         uint64_t quota_messages, int64_t *account_id, struct error *err);
 bool directory_set_disabled(struct directory *directory, int64_t account_id, bool disabled, struct error *err);
-bool directory_set_quota(struct directory *directory, int64_t account_id, uint64_t bytes, uint64_t messages,
-        struct error *err);
+bool directory_set_quota(
+        struct directory *directory, int64_t account_id, uint64_t bytes, uint64_t messages, struct error *err);
 bool directory_remove_account(struct directory *directory, int64_t account_id, struct error *err);
 
 bool directory_add_domain(struct directory *directory, struct span name, struct error *err);
-bool directory_remove_domain(struct directory *directory, struct span name, struct error *err); /* ERR_EXISTS: has accounts */
+bool directory_remove_domain(
+        struct directory *directory, struct span name, struct error *err); /* ERR_EXISTS: has accounts */
 bool directory_each_domain(struct directory *directory,
         bool (*each)(void *arg, struct span name, uint64_t accounts, uint64_t aliases), void *arg, struct error *err);
 
 /* An alias "sales@example.test" -> one or more addresses of ours; "*@example.test" is the domain's catch-all. */
 bool directory_add_alias(struct directory *directory, struct span address, struct span target, struct error *err);
-bool directory_remove_alias(struct directory *directory, struct span address, struct span target /* empty: all */,
-        struct error *err);
+bool directory_remove_alias(
+        struct directory *directory, struct span address, struct span target /* empty: all */, struct error *err);
 bool directory_each_alias(struct directory *directory, struct span domain /* empty: all */,
         bool (*each)(void *arg, struct span address, struct span target), void *arg, struct error *err);
 

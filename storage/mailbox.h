@@ -47,9 +47,9 @@ struct message_row {
 };
 
 struct account_usage {
-	uint64_t bytes;    /* every message counted once, in however many mailboxes it is */
+	uint64_t bytes; /* every message counted once, in however many mailboxes it is */
 	uint64_t messages;
-	uint64_t modseq;   /* of the account: grows with every change of anything */
+	uint64_t modseq; /* of the account: grows with every change of anything */
 };
 
 bool account_usage(struct account *account, struct account_usage *out, struct error *err);
@@ -61,8 +61,8 @@ bool mailbox_list(struct account *account, void (*each)(void *arg, struct span n
         void *arg, struct error *err);
 
 /* All rows in order of UID, in one array that the caller frees with free(). ERR_NO_SUCH_MAILBOX, ERR_LIMIT above 2^31. */
-bool mailbox_rows(struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count,
-        struct error *err);
+bool mailbox_rows(
+        struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count, struct error *err);
 
 /* Appends up to size octets from offset of the message to out (prefix and body as one). Short only at the end of the message.
  * ERR_NO_SUCH_MESSAGE when its body is gone for good, ERR_DAMAGED when a file or row is not as long as recorded. */

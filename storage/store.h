@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define STORE_ACCOUNTS_DEFAULT 100
-#define STORE_LOCK_WAIT_MS     10000 /* for another process's transaction; then ERR_BUSY */
+#define STORE_LOCK_WAIT_MS     10000      /* for another process's transaction; then ERR_BUSY */
 #define STORE_INLINE_BODY_MAX  (64 * KIB) /* a body up to this lives in a row, a larger one in a file */
 
 struct store;

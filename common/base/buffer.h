@@ -21,7 +21,7 @@ struct buffer {
 };
 
 void buffer_init(struct buffer *b, size_t limit);
-void buffer_free(struct buffer *b); /* gives the memory back; the limit stays, the buffer can be used again */
+void buffer_free(struct buffer *b);  /* gives the memory back; the limit stays, the buffer can be used again */
 void buffer_clear(struct buffer *b); /* length 0, failed false; keeps the memory */
 
 bool buffer_reserve(struct buffer *b, size_t extra); /* room for extra more bytes */

@@ -52,8 +52,7 @@ bool error_errno(struct error *err, int errnum, const char *what)
 {
 	char text[96];
 
-	return error_detail(
-	        err, code_of_errno(errnum), "%s: %s", what, strerror_r(errnum, text, sizeof(text)));
+	return error_detail(err, code_of_errno(errnum), "%s: %s", what, strerror_r(errnum, text, sizeof(text)));
 }
 
 void error_clear(struct error *err)

@@ -91,8 +91,8 @@ static void put_time(struct line *line)
 	put_text(line, text);
 }
 
-size_t log_format(char *out, size_t size, enum log_level level, const char *event,
-        const struct log_field *fields, size_t count)
+size_t log_format(
+        char *out, size_t size, enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
 	struct line line = { out, 0, size - 1 };
 	char number[32];

@@ -23,25 +23,24 @@ struct log_field {
 
 #define LOG_SPAN(key_, span_) ((struct log_field) { .key = (key_), .type = LOG_FIELD_TEXT, .text = (span_) })
 #define LOG_TEXT(key_, text_) LOG_SPAN(key_, span_of(text_))
-#define LOG_NUMBER(key_, number_)                                                                            \
+#define LOG_NUMBER(key_, number_)                                                                                      \
 	((struct log_field) { .key = (key_), .type = LOG_FIELD_NUMBER, .number = (long long)(number_) })
 /* Three fields of a struct error *: error=ERR_IO reason="..." detail="..." */
-#define LOG_FAILURE(err_)                                                                                    \
-	LOG_TEXT("error", error_name((err_)->code)), LOG_TEXT("reason", (err_)->reason),                     \
+#define LOG_FAILURE(err_)                                                                                              \
+	LOG_TEXT("error", error_name((err_)->code)), LOG_TEXT("reason", (err_)->reason),                               \
 	        LOG_TEXT("detail", (err_)->detail)
 
 /* LOG(LOG_INFO, "smtp.accepted", LOG_NUMBER("session", id), LOG_SPAN("from", sender)); at least one field. */
-#define LOG(level, event, ...)                                                                               \
-	log_event(level, event, (const struct log_field[]) { __VA_ARGS__ },                                  \
+#define LOG(level, event, ...)                                                                                         \
+	log_event(level, event, (const struct log_field[]) { __VA_ARGS__ },                                            \
 	        sizeof((const struct log_field[]) { __VA_ARGS__ }) / sizeof(struct log_field))
 
-void log_open(
-        const char *process_name, enum log_level least); /* once, at start; the name is kept, not copied */
+void log_open(const char *process_name, enum log_level least); /* once, at start; the name is kept, not copied */
 void log_set_level(enum log_level least);
 enum log_level log_get_level(void);
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 /* The line without writing it; for tests. Returns its length, without a NUL. */
-size_t log_format(char *out, size_t size, enum log_level level, const char *event,
-        const struct log_field *fields, size_t count);
+size_t log_format(
+        char *out, size_t size, enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
 #endif

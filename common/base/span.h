@@ -37,7 +37,7 @@ bool span_find_last(struct span s, char c, size_t *at); /* last c */
 struct span span_trim(struct span s);                   /* without SP, HTAB, CR, LF at both ends */
 
 bool span_take_char(struct span *in, char c);
-bool span_take_word(struct span *in, const char *word); /* exactly word, ASCII case-insensitive */
+bool span_take_word(struct span *in, const char *word);                /* exactly word, ASCII case-insensitive */
 bool span_take_number(struct span *in, uint32_t max, uint32_t *out);   /* 1*DIGIT; false above max */
 bool span_take_number64(struct span *in, uint64_t max, uint64_t *out); /* 1*DIGIT; false above max */
 /* Everything up to (not including) the first c, and c itself; false when there is no c. */

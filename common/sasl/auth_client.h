@@ -33,8 +33,8 @@ enum auth_status {
 
 struct auth_answer {
 	enum auth_status status;
-	int64_t account_id;              /* AUTH_OK */
-	char login[AUTH_LOGIN_MAX + 1];  /* AUTH_OK: normalised */
+	int64_t account_id;             /* AUTH_OK */
+	char login[AUTH_LOGIN_MAX + 1]; /* AUTH_OK: normalised */
 	/* SCRAM, first step */
 	uint8_t salt[16];
 	uint32_t iterations;

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#define PASSWORD_MIN 1
-#define PASSWORD_MAX 1024
+#define PASSWORD_MIN       1
+#define PASSWORD_MAX       1024
 #define PASSWORD_HASH_TEXT 128
 
 struct password_keys {
