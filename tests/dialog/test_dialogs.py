@@ -1,0 +1,29 @@
+"""One case for each transcript in dialog/smtp and dialog/pop3; the format: harness/README.md."""
+from pathlib import Path
+
+import pytest
+
+from harness.dialog import Player, dialog_files, parse, settings_of
+from harness.site import Site
+
+HERE = Path(__file__).resolve().parent
+FILES = [path for folder in ("smtp", "pop3") for path in dialog_files(HERE / folder)]
+
+
+@pytest.fixture(scope="module")
+def shared_site():
+    with Site() as site:
+        site.posthouse("alias", "add", "sales@example.test", "bob@example.test")
+        site.posthouse("alias", "add", "postmaster@example.test", "alice@example.test")
+        yield site
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_dialog(path, request):
+    steps = parse(path.read_text())
+    settings = settings_of(steps)
+    if settings:
+        with Site(settings=settings) as site:
+            Player(site, path.parent.name, steps, path.name).play()
+    else:
+        Player(request.getfixturevalue("shared_site"), path.parent.name, steps, path.name).play()
