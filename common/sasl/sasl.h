@@ -5,20 +5,26 @@
  * murchison-sasl-login, with or without an initial response), SCRAM-SHA-256 (RFC 7677). authzid must be empty or equal authcid.
  * "*" cancels (RFC 4954 §4).
  * Owner: the session, until sasl_free(); freeing while a step is pending cancels it. Thread: the loop's.
- * Callback: one for each sasl_start() and sasl_step(), always later from the loop, never from inside the call. */
+ * Callback: one for each sasl_start() and sasl_step(), always later from the loop, never from inside the call; it may free the
+ * sasl. `text` lives until it returns. After any outcome but SASL_CHALLENGE only sasl_free() may follow.
+ * None of the three protocols has a place for data beside success, so SCRAM's server-final goes out as one more challenge that
+ * the client answers with an empty line (RFC 4954 §4, RFC 5034 §4). Nor for data beside a failure: there `text` is what a
+ * protocol with such a place would send ("e=invalid-proof", RFC 5802 §7, in base64), and may be left out (RFC 5802 §5.1). */
 #ifndef SASL_SASL_H
 #define SASL_SASL_H
 
 #include "base/buffer.h"
 #include "sasl/auth_client.h"
 
-#define SASL_LINE_MAX 12288 /* octets of base64 in one line (RFC 4954 §4) */
+#define SASL_LINE_MAX    12288 /* octets of base64 in one line that the daemon must be able to read (RFC 4954 §4) */
+#define SASL_MESSAGE_MAX 4096  /* octets of base64 that any mechanism of ours can mean; longer is SASL_MALFORMED */
+#define SASL_NAME_MAX    20    /* of a mechanism (RFC 4422 §3.1) */
 
 struct sasl;
 
 enum sasl_outcome {
 	SASL_CHALLENGE, /* send `text` as a continuation, then feed the client's next line to sasl_step() */
-	SASL_OK,        /* answer->account_id is logged in; text is the final server data or empty (PLAIN, LOGIN) */
+	SASL_OK,        /* answer->account_id is logged in; text is empty, see below */
 	SASL_WRONG,     /* AUTH_WRONG: 535 5.7.8, [AUTHENTICATIONFAILED] */
 	SASL_DISABLED,
 	SASL_THROTTLED,

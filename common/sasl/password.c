@@ -1,0 +1,88 @@
+#include "sasl/password.h"
+
+#include "base/random.h"
+#include "base/secret.h"
+#include "sasl/saslprep.h"
+#include "sasl/scram_keys.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+/* libsodium's "interactive" figures: two passes over 64 MiB. */
+#define ARGON2_PASSES crypto_pwhash_OPSLIMIT_INTERACTIVE
+#define ARGON2_MEMORY crypto_pwhash_MEMLIMIT_INTERACTIVE
+#define PREPARED_MAX  (PASSWORD_MAX * 12) /* NFKC makes up to 11 bytes of one (U+FDFA) */
+
+_Static_assert(PASSWORD_HASH_TEXT >= crypto_pwhash_STRBYTES, "the hash text fits");
+
+static bool prepare(struct span password, struct buffer *out, struct error *err)
+{
+	buffer_init(out, PREPARED_MAX);
+	if (password.len < PASSWORD_MIN)
+		return error_set(err, ERR_BAD_VALUE, "the password is empty");
+	if (password.len > PASSWORD_MAX)
+		return error_set(err, ERR_BAD_VALUE, "the password is longer than %d bytes", PASSWORD_MAX);
+	/* All the room at once: growing would leave copies behind. */
+	if (!buffer_reserve(out, PREPARED_MAX))
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	return saslprep(password, out, err);
+}
+
+static bool make_prepared(struct span prepared, struct password_keys *out, struct error *err)
+{
+	struct scram_keys keys;
+
+	if (prepared.len == 0) /* it was made of characters that are mapped to nothing */
+		return error_set(err, ERR_BAD_VALUE, "the password is empty");
+	memset(out, 0, sizeof(*out));
+	if (crypto_pwhash_str(out->hash, prepared.ptr, prepared.len, ARGON2_PASSES, ARGON2_MEMORY) != 0)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	random_bytes(out->scram_salt, sizeof(out->scram_salt));
+	out->scram_iterations = SCRAM_ITERATIONS;
+	scram_make_keys(prepared, span_make(out->scram_salt, sizeof(out->scram_salt)), SCRAM_ITERATIONS, &keys);
+	memcpy(out->scram_stored_key, keys.stored_key, SCRAM_HASH_LEN);
+	memcpy(out->scram_server_key, keys.server_key, SCRAM_HASH_LEN);
+	secret_wipe(&keys, sizeof(keys));
+	return true;
+}
+
+bool password_make(struct span password, struct password_keys *out, struct error *err)
+{
+	struct buffer prepared;
+	bool ok = prepare(password, &prepared, err) && make_prepared(buffer_span(&prepared), out, err);
+
+	secret_buffer_free(&prepared);
+	return ok;
+}
+
+bool password_matches(const char *hash, struct span password)
+{
+	struct buffer prepared;
+	struct error ignored;
+	struct span text = password;
+	bool prepared_well = prepare(password, &prepared, &ignored);
+	bool right;
+	int failure;
+
+	/* What cannot be a password costs the same as one that is wrong. */
+	if (prepared_well)
+		text = buffer_span(&prepared);
+	errno = 0;
+	right = crypto_pwhash_str_verify(hash, text.len > 0 ? text.ptr : "", text.len) == 0;
+	failure = !right && errno == ENOMEM ? ENOMEM : 0;
+	secret_buffer_free(&prepared);
+	if (!prepared_well && ignored.code == ERR_NO_MEMORY)
+		failure = ENOMEM;
+	errno = failure;
+	return prepared_well && right;
+}
+
+void password_waste_time(struct span password)
+{
+	/* A hash that no password is known for: 32 random bytes in its last field. */
+	static const char nobody[] =
+	        "$argon2id$v=19$m=65536,t=2,p=1$9jT2Ys0vQmWc5eXhLr8KbA$q0uV3mY7cZ1pXr5tB8nD2fG6hJ4kL9sA0wE3rT5yU7o";
+
+	(void)password_matches(nobody, password);
+}
