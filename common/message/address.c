@@ -107,8 +107,7 @@ static struct span put_phrase(struct address_parser *p, struct span source)
 	size_t begin = text->len;
 
 	token_scanner_init(&scanner, source);
-	for (token_next(&scanner, false, &token); token.kind != TOKEN_END;
-	        token_next(&scanner, false, &token)) {
+	for (token_next(&scanner, false, &token); token.kind != TOKEN_END; token_next(&scanner, false, &token)) {
 		if (token.space_before && text->len > begin)
 			buffer_append_char(text, ' ');
 		put_token(text, &token);
@@ -126,8 +125,7 @@ static struct span put_local(struct address_parser *p, struct span source, bool 
 	bool want_word = true;
 
 	token_scanner_init(&scanner, source);
-	for (token_next(&scanner, false, &token); token.kind != TOKEN_END;
-	        token_next(&scanner, false, &token)) {
+	for (token_next(&scanner, false, &token); token.kind != TOKEN_END; token_next(&scanner, false, &token)) {
 		bool fits = want_word ? is_word(token.kind) : token.kind == TOKEN_DOT;
 
 		*well_formed = *well_formed && fits && token.well_formed;
@@ -151,8 +149,7 @@ static struct span put_domain(struct address_parser *p, struct span source, bool
 	bool done = false;
 
 	token_scanner_init(&scanner, source);
-	for (token_next(&scanner, true, &token); token.kind != TOKEN_END;
-	        token_next(&scanner, true, &token)) {
+	for (token_next(&scanner, true, &token); token.kind != TOKEN_END; token_next(&scanner, true, &token)) {
 		bool fits = token.kind == (want_atom ? TOKEN_ATOM : TOKEN_DOT);
 		bool literal = token.kind == TOKEN_LITERAL && text->len == begin;
 

@@ -17,10 +17,9 @@ enum address_kind { ADDRESS_MAILBOX, ADDRESS_GROUP_START, ADDRESS_GROUP_END };
 /* A span with ptr NULL is absent (NIL in ENVELOPE), one of length 0 with a ptr is there and empty. */
 struct address {
 	enum address_kind kind;
-	bool well_formed; /* as RFC 5322 §3.4 or §4.4 has it; a group mark is always well formed */
-	struct span
-	        name; /* display name, or failing that the last comment; unquoted. GROUP_START: the group's name */
-	struct span route;   /* "@a,@b" (RFC 5322 §4.4 obs-route), without the colon */
+	bool well_formed;  /* as RFC 5322 §3.4 or §4.4 has it; a group mark is always well formed */
+	struct span name;  /* display name, or failing that the last comment; unquoted. GROUP_START: the group's name */
+	struct span route; /* "@a,@b" (RFC 5322 §4.4 obs-route), without the colon */
 	struct span mailbox; /* local part, unquoted, without comments; absent when missing */
 	struct span host;    /* domain or "[literal]"; absent when missing */
 };

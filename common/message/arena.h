@@ -22,8 +22,7 @@ void arena_init(struct arena *arena, size_t limit);
 void arena_free(struct arena *arena);
 void arena_reset(struct arena *arena); /* empty again; keeps one block */
 
-void *arena_alloc(struct arena *arena, size_t size); /* aligned for any type, not cleared */
-struct span arena_copy(
-        struct arena *arena, struct span s); /* ptr NULL when it failed; never NULL otherwise */
+void *arena_alloc(struct arena *arena, size_t size);        /* aligned for any type, not cleared */
+struct span arena_copy(struct arena *arena, struct span s); /* ptr NULL when it failed; never NULL otherwise */
 
 #endif

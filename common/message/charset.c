@@ -23,9 +23,9 @@ struct charset_converter {
 };
 
 /* windows-1252 0x80 to 0x9f; holes are C1 controls, as WHATWG has it. */
-static const uint16_t windows_1252[32] = { 0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
-	0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d,
-	0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178 };
+static const uint16_t windows_1252[32] = { 0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030,
+	0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+	0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178 };
 
 bool charset_known(struct span label)
 {
@@ -102,17 +102,20 @@ static void keep(struct charset_converter *c, struct span tail)
 		memcpy(c->carry, tail.ptr, tail.len);
 }
 
-/* Text that says US-ASCII: decided once, at its first octet that is not. */
-static void decide(struct charset_converter *c, struct span in)
+/* Text that says US-ASCII: decided once, at its first character that is not. What is left of `in` is not decided yet. */
+static void decide(struct charset_converter *c, struct span *in, struct buffer *out)
 {
 	struct span run;
+	struct span rest;
 	uint32_t code_point;
 
-	(void)span_take_run(&in, is_ascii, &run);
-	if (in.len == 0)
-		return;
-	c->method =
-	        utf8_take(&in, &code_point) || cut_tail(in) == in.len ? CHARSET_UTF8 : CHARSET_WINDOWS_1252;
+	if (span_take_run(in, is_ascii, &run))
+		buffer_append_span(out, run);
+	rest = *in;
+	if (utf8_take(&rest, &code_point))
+		c->method = CHARSET_UTF8;
+	else if (rest.len > 0 && cut_tail(rest) != rest.len)
+		c->method = CHARSET_WINDOWS_1252;
 }
 
 /* Converts what can be; what is left of `in` is an unfinished character. */
@@ -145,9 +148,9 @@ static void convert(struct charset_converter *c, struct span in, struct buffer *
 	size_t tail;
 
 	if (c->method == CHARSET_ASCII)
-		decide(c, in);
+		decide(c, &in, out);
 	switch (c->method) {
-	case CHARSET_ASCII: buffer_append_span(out, in); return;
+	case CHARSET_ASCII: keep(c, in); return;
 	case CHARSET_WINDOWS_1252: windows_1252_feed(in, out); return;
 	case CHARSET_ICONV:
 		iconv_feed(c, &in, out);
@@ -186,7 +189,9 @@ static bool feed(struct charset_converter *c, struct span in, struct buffer *out
 
 static bool finish(struct charset_converter *c, struct buffer *out)
 {
-	if (c->carry_len > 0)
+	if (c->method == CHARSET_ASCII)
+		windows_1252_feed(span_make(c->carry, c->carry_len), out);
+	else if (c->carry_len > 0)
 		utf8_append(out, REPLACEMENT);
 	c->carry_len = 0;
 	return !out->failed;

@@ -22,8 +22,7 @@ bool charset_to_utf8(struct span label, struct span in, struct buffer *out);
 struct charset_converter;
 struct charset_converter *charset_open(struct span label);
 bool charset_feed(struct charset_converter *converter, struct span in, struct buffer *out);
-bool charset_finish(
-        struct charset_converter *converter, struct buffer *out); /* a cut character becomes U+FFFD */
+bool charset_finish(struct charset_converter *converter, struct buffer *out); /* a cut character becomes U+FFFD */
 void charset_close(struct charset_converter **converter);
 
 #endif

@@ -40,8 +40,7 @@ static bool is_continuation(struct span line)
 /* An empty line, CRLF or LF alone, ends the header (RFC 5322 §2.1); so does the end of the block. */
 static bool ends_header(struct span line)
 {
-	return line.len == 0 || line.ptr[0] == '\n' ||
-	       (line.len == 2 && line.ptr[0] == '\r' && line.ptr[1] == '\n');
+	return line.len == 0 || line.ptr[0] == '\n' || (line.len == 2 && line.ptr[0] == '\r' && line.ptr[1] == '\n');
 }
 
 static size_t field_length(struct span block, size_t at)
@@ -132,8 +131,7 @@ bool header_unfold(struct span value, struct buffer *out)
 
 	while (rest.len > 0 && is_blank(rest.ptr[0]))
 		rest = span_skip(rest, 1);
-	while (rest.len > 0 && strchr(" \t\r\n", rest.ptr[rest.len - 1]) != NULL &&
-	        rest.ptr[rest.len - 1] != '\0')
+	while (rest.len > 0 && strchr(" \t\r\n", rest.ptr[rest.len - 1]) != NULL && rest.ptr[rest.len - 1] != '\0')
 		rest.len--;
 	while (rest.len > 0) {
 		size_t run = next_break(rest);

@@ -108,9 +108,7 @@ static struct span take_unquoted(struct params_parser *p)
 		struct span after = in;
 
 		if (in.ptr[0] == '(' && blank_before && skip_comment(p, &after)) {
-			struct params_parser probe = {
-				.arena = NULL, .in = after, .no_comment = p->no_comment
-			};
+			struct params_parser probe = { .arena = NULL, .in = after, .no_comment = p->no_comment };
 
 			skip_filler(&probe);
 			if (probe.in.len == 0 || probe.in.ptr[0] == ';') {
@@ -268,7 +266,7 @@ static char *put_section(char *at, struct span value, bool escape)
 /* Joins `count` sections into the place of the first of them; the others are emptied and dropped later. */
 static void join(struct params_parser *p, const struct section *sections, size_t count)
 {
-	struct mime_param *target = &p->items[sections[0].index];
+	struct mime_param *target;
 	bool extended = false;
 	size_t room = 0;
 	size_t place = sections[0].index;
@@ -360,8 +358,8 @@ static bool finish(struct params_parser *p, struct mime_params *params)
 	return !p->arena->failed;
 }
 
-bool params_parse_content_type(struct arena *arena, struct span value, struct span *type,
-        struct span *subtype, struct mime_params *params)
+bool params_parse_content_type(
+        struct arena *arena, struct span value, struct span *type, struct span *subtype, struct mime_params *params)
 {
 	struct params_parser p = { .arena = arena, .in = value };
 
@@ -438,8 +436,7 @@ static void decode_percent(struct span s, struct buffer *out)
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (c == '%' && i + 2 < s.len && hex_value(s.ptr[i + 1]) >= 0 &&
-		        hex_value(s.ptr[i + 2]) >= 0) {
+		if (c == '%' && i + 2 < s.len && hex_value(s.ptr[i + 1]) >= 0 && hex_value(s.ptr[i + 2]) >= 0) {
 			c = (char)(hex_value(s.ptr[i + 1]) << 4 | hex_value(s.ptr[i + 2]));
 			i += 2;
 		}

@@ -9,8 +9,7 @@
 #define PARAMS_MAX 1000 /* of one field; further ones are left out */
 
 struct mime_param {
-	struct span
-	        name; /* as sent; continuations joined: "name*" when the value is still RFC 2231 encoded */
+	struct span name;  /* as sent; continuations joined: "name*" when the value is still RFC 2231 encoded */
 	struct span value; /* unquoted */
 };
 
@@ -21,8 +20,8 @@ struct mime_params {
 
 /* "text/plain; ...": type and subtype, both empty (absent) when the value does not begin with token "/" token.
  * All spans point into value or the arena. False only when out of memory. */
-bool params_parse_content_type(struct arena *arena, struct span value, struct span *type,
-        struct span *subtype, struct mime_params *params);
+bool params_parse_content_type(
+        struct arena *arena, struct span value, struct span *type, struct span *subtype, struct mime_params *params);
 /* "attachment; ...": the first token, absent when there is none. */
 bool params_parse_disposition(
         struct arena *arena, struct span value, struct span *disposition, struct mime_params *params);

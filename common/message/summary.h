@@ -15,9 +15,8 @@
 #define SUMMARY_PREVIEW_CHARS  200        /* RFC 8970 §3.2: code points */
 #define SUMMARY_PREVIEW_SOURCE (32 * KIB) /* encoded octets of a text part that the preview is made from */
 #define SUMMARY_REFERENCES_MAX 100        /* message ids kept; of a longer list the first and the last ones */
-#define SUMMARY_TEXT_MAX                                                                                     \
-	(8 * MIB) /* envelope or body structure; beyond: the plain one of an opaque message */
-#define SUMMARY_PARTS_VERSION 1
+#define SUMMARY_TEXT_MAX       (8 * MIB)  /* envelope or body structure; beyond: the plain one of an opaque message */
+#define SUMMARY_PARTS_VERSION  1
 
 struct message_summary {
 	/* IMAP syntax (RFC 3501, RFC 9051 §7.5.2), with the outer parentheses. Strings are quoted when they can be (7-bit
@@ -26,9 +25,9 @@ struct message_summary {
 	struct span body_structure; /* extended (BODYSTRUCTURE) */
 	struct span body;           /* without extension data (BODY) */
 
-	struct span parts;   /* binary, see message_parts_read() */
-	struct span header;  /* the header block with its empty line, at most HEADER_BLOCK_MAX octets of it */
-	struct span preview; /* UTF-8, one line, at most SUMMARY_PREVIEW_CHARS; empty when there is no text */
+	struct span parts;        /* binary, see message_parts_read() */
+	struct span header;       /* the header block with its empty line, at most HEADER_BLOCK_MAX octets of it */
+	struct span preview;      /* UTF-8, one line, at most SUMMARY_PREVIEW_CHARS; empty when there is no text */
 	struct span base_subject; /* RFC 5256 §2.1, UTF-8; case as sent */
 	bool subject_is_reply;    /* a reply or forward marker was taken off the subject (RFC 5256 §2.1) */
 

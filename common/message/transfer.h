@@ -17,8 +17,7 @@ struct transfer_decoder {
 	uint32_t bits;      /* base64: what of a quad has come */
 	unsigned bit_chars; /* base64: how many characters of it */
 	unsigned pending_len;
-	char pending
-	        [TRANSFER_PENDING_MAX]; /* quoted-printable: "=", "=X", "= \r" or blanks whose fate is open */
+	char pending[TRANSFER_PENDING_MAX]; /* quoted-printable: "=", "=X", "= \r" or blanks whose fate is open */
 };
 
 /* The encoding's name in the field's value, without comments; false when it is no single token (then it is 7bit). */
