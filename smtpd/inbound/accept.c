@@ -1,0 +1,254 @@
+#include "smtpd/inbound/accept.h"
+
+#include "message/address.h"
+#include "message/header.h"
+#include "storage/mailbox.h"
+
+/* --- the sender ------------------------------------------------------------------------------------------------ */
+
+/* RFC 1870 §6.1: too large is said before a byte of it was sent. */
+static bool sender_size(const struct accept_context *context, const struct sender_request *request, struct error *err)
+{
+	uint64_t limit = context->settings->max_message_size;
+
+	if (request->args->has_size && request->args->size > limit)
+		return error_set(
+		        err, ERR_TOO_LARGE, "message too large: at most %llu octets", (unsigned long long)limit);
+	return true;
+}
+
+/* RFC 6531 §3.5: such an address only in a transaction that says SMTPUTF8. */
+static bool sender_utf8(const struct accept_context *context, const struct sender_request *request, struct error *err)
+{
+	(void)context;
+	if (request->args->sender.utf8 && !request->args->smtputf8)
+		return error_set(err, ERR_BAD_SEQUENCE, "non-ASCII address in a transaction without SMTPUTF8");
+	return true;
+}
+
+/* promises.md, "authenticated sender spoofing": no option turns this off. "<>" is for notifications, which mail clients
+ * send too (RFC 8098 §3); who wrote them is then checked by From alone. */
+static bool sender_is_theirs(
+        const struct accept_context *context, const struct sender_request *request, struct error *err)
+{
+	const struct smtp_path *sender = &request->args->sender;
+
+	if (request->account_id == 0 || sender->mailbox.len == 0)
+		return true;
+	if (directory_may_send_as(context->directory, request->account_id, path_local(sender), sender->domain, err))
+		return true;
+	if (err->code == ERR_DENIED || err->code == ERR_NO_SUCH_DOMAIN || err->code == ERR_NO_SUCH_ADDRESS)
+		return error_set(err, ERR_DENIED, "the sender address does not belong to your login");
+	return false;
+}
+
+typedef bool sender_check(const struct accept_context *, const struct sender_request *, struct error *);
+static sender_check *const sender_checks_now[] = { sender_size, sender_utf8 };
+static sender_check *const sender_checks[] = { sender_is_theirs };
+
+bool accept_sender_now(const struct accept_context *context, const struct sender_request *request, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sender_checks_now); i++)
+		if (!sender_checks_now[i](context, request, err))
+			return false;
+	return true;
+}
+
+bool accept_sender(const struct accept_context *context, const struct sender_request *request, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sender_checks); i++)
+		if (!sender_checks[i](context, request, err))
+			return false;
+	return true;
+}
+
+/* --- a recipient ----------------------------------------------------------------------------------------------- */
+
+/* RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in a further transaction. */
+static bool recipient_count(
+        const struct accept_context *context, const struct recipient_request *request, struct error *err)
+{
+	if (request->recipients_so_far >= context->settings->max_recipients)
+		return error_set(
+		        err, ERR_LIMIT, "too many recipients: at most %u a message", context->settings->max_recipients);
+	return true;
+}
+
+static bool recipient_utf8(
+        const struct accept_context *context, const struct recipient_request *request, struct error *err)
+{
+	(void)context;
+	if (request->recipient->utf8 && !request->smtputf8)
+		return error_set(err, ERR_BAD_SEQUENCE, "non-ASCII address in a transaction without SMTPUTF8");
+	return true;
+}
+
+typedef bool recipient_check(const struct accept_context *, const struct recipient_request *, struct error *);
+static recipient_check *const recipient_checks_now[] = { recipient_count, recipient_utf8 };
+
+bool accept_recipient_now(
+        const struct accept_context *context, const struct recipient_request *request, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(recipient_checks_now); i++)
+		if (!recipient_checks_now[i](context, request, err))
+			return false;
+	return true;
+}
+
+/* RFC 5321 §3.6.1: a source route was dropped by the grammar; "%" and "!" in a local part are just characters. So the only
+ * question is whether the domain after the last "@" is ours. */
+static bool recipient_is_ours(const struct accept_context *context, const struct recipient_request *request,
+        struct resolution *out, struct error *err)
+{
+	const struct smtp_path *recipient = request->recipient;
+
+	if (directory_resolve(context->directory, path_local(recipient), recipient->domain, out, err))
+		return true;
+	switch (err->code) {
+	case ERR_NO_SUCH_DOMAIN:
+		return error_set(err, ERR_NO_SUCH_DOMAIN, "relaying denied: mail for this domain is not taken here");
+	case ERR_NO_SUCH_ADDRESS: return error_set(err, ERR_NO_SUCH_ADDRESS, "no such mailbox here");
+	case ERR_LIMIT: /* the admin can mend an alias loop, so the sender may try again */
+		return error_set(err, ERR_TEMPORARY, "this address cannot be resolved now, try again later");
+	default: return false;
+	}
+}
+
+static bool usage_of(struct store *store, int64_t id, struct account_usage *usage, struct error *err)
+{
+	struct account *account;
+	bool ok;
+
+	if (!account_open(store, id, &account, err))
+		return false;
+	ok = account_usage(account, usage, err);
+	account_release(&account);
+	return ok;
+}
+
+static bool target_has_room(const struct accept_context *context, uint64_t size, int64_t id, uint64_t quota_bytes,
+        uint64_t quota_messages, struct error *err)
+{
+	struct account_usage usage;
+
+	if (quota_bytes == 0 && quota_messages == 0)
+		return true;
+	if (quota_bytes > 0 && size > quota_bytes) /* RFC 1870 §6.4 (2) */
+		return error_set(err, ERR_TOO_LARGE, "the message is larger than this mailbox may hold");
+	if (!usage_of(context->store, id, &usage, err))
+		return false;
+	if ((quota_bytes > 0 && usage.bytes + size >= quota_bytes) ||
+	        (quota_messages > 0 && usage.messages >= quota_messages))
+		return error_set(err, ERR_OVER_QUOTA, "the mailbox is full, try again later");
+	return true;
+}
+
+static bool recipient_has_room(const struct accept_context *context, const struct recipient_request *request,
+        struct resolution *out, struct error *err)
+{
+	for (size_t i = 0; i < out->count; i++)
+		if (!target_has_room(context, request->size, out->targets[i].account_id, out->targets[i].quota_bytes,
+		            out->targets[i].quota_messages, err))
+			return false;
+	return true;
+}
+
+typedef bool recipient_store_check(
+        const struct accept_context *, const struct recipient_request *, struct resolution *, struct error *);
+static recipient_store_check *const recipient_checks[] = { recipient_is_ours, recipient_has_room };
+
+bool accept_recipient(const struct accept_context *context, const struct recipient_request *request,
+        struct resolution *out, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(recipient_checks); i++)
+		if (!recipient_checks[i](context, request, out, err))
+			return false;
+	return true;
+}
+
+/* --- the message ----------------------------------------------------------------------------------------------- */
+
+/* RFC 5321 §6.3: a message that has come round too often is in a loop. */
+static bool message_hops(const struct accept_context *context, const struct message_request *request, struct error *err)
+{
+	struct header_reader reader;
+	struct header_field field;
+	unsigned hops = 0;
+
+	header_reader_init(&reader, request->header);
+	while (header_next(&reader, &field))
+		if (span_equal_nocase(field.name, SPAN("Received")) && ++hops > context->settings->max_hops)
+			return error_set(
+			        err, ERR_LIMIT, "mail loop: more than %u Received fields", context->settings->max_hops);
+	return true;
+}
+
+static bool author_is_theirs(
+        const struct accept_context *context, int64_t account_id, const struct address *author, struct error *err)
+{
+	if (author->mailbox.ptr == NULL || author->host.ptr == NULL)
+		return error_set(err, ERR_DENIED, "the From address cannot be read");
+	if (directory_may_send_as(context->directory, account_id, author->mailbox, author->host, err))
+		return true;
+	if (err->code == ERR_DENIED || err->code == ERR_NO_SUCH_DOMAIN || err->code == ERR_NO_SUCH_ADDRESS)
+		return error_set(err, ERR_DENIED, "the From address does not belong to your login");
+	return false;
+}
+
+/* Every author named in From must be the login's own; a group or an empty list names nobody. */
+static bool authors_are_theirs(const struct accept_context *context, const struct message_request *request,
+        struct span value, struct error *err)
+{
+	struct address_list list;
+	size_t authors = 0;
+	bool ok;
+
+	address_list_init(&list);
+	ok = address_list_parse(&list, value) || error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
+	if (ok && list.truncated)
+		ok = error_set(err, ERR_DENIED, "too many From addresses");
+	for (size_t i = 0; ok && i < list.count; i++) {
+		if (list.items[i].kind != ADDRESS_MAILBOX)
+			continue;
+		authors++;
+		ok = author_is_theirs(context, request->account_id, &list.items[i], err);
+	}
+	if (ok && authors == 0)
+		ok = error_set(err, ERR_BAD_VALUE, "the From field names no address");
+	address_list_free(&list);
+	return ok;
+}
+
+/* RFC 5322 §3.6 wants exactly one From; with two, readers would choose one and we another (promises.md, "parser
+ * differentials"). RFC 6409 §6.1 lets a submission server insist on the author. */
+static bool message_author(
+        const struct accept_context *context, const struct message_request *request, struct error *err)
+{
+	struct header_reader reader;
+	struct header_field field;
+	unsigned found = 0;
+
+	if (request->account_id == 0)
+		return true;
+	header_reader_init(&reader, request->header);
+	while (header_next(&reader, &field)) {
+		if (!span_equal_nocase(field.name, SPAN("From")))
+			continue;
+		if (++found > 1)
+			return error_set(err, ERR_BAD_VALUE, "more than one From field");
+		if (!authors_are_theirs(context, request, field.value, err))
+			return false;
+	}
+	return found == 1 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
+}
+
+typedef bool message_check(const struct accept_context *, const struct message_request *, struct error *);
+static message_check *const message_checks[] = { message_hops, message_author };
+
+bool accept_message(const struct accept_context *context, const struct message_request *request, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(message_checks); i++)
+		if (!message_checks[i](context, request, err))
+			return false;
+	return true;
+}

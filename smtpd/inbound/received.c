@@ -1,0 +1,65 @@
+#include "smtpd/inbound/received.h"
+
+#include "message/date.h"
+#include "message/header.h"
+#include "smtpd/syntax/path.h"
+
+const char *trace_protocol(const struct trace *trace)
+{
+	/* [smtputf8][tls][authenticated] */
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },             /* RFC 3848 */
+		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } }, /* RFC 6531 §4.3 */
+	};
+
+	if (!trace->extended)
+		return "SMTP";
+	return names[trace->smtputf8][trace->tls_version.len > 0][trace->authenticated];
+}
+
+/* From-domain wants a Domain or an address literal (RFC 5321 §4.4). Clients say other things; those are not copied. */
+static struct span shown_helo(struct span helo)
+{
+	bool fit = domain_is_valid(helo) || address_literal_is_valid(helo);
+
+	return fit ? helo : SPAN("unknown");
+}
+
+/* TCP-info = address-literal: an IPv6 address carries its tag (RFC 5321 §4.1.3). */
+static void append_peer(struct buffer *out, struct span peer)
+{
+	size_t at;
+
+	buffer_printf(out, "([%s%.*s])", span_find(peer, ':', &at) ? "IPv6:" : "", SPAN_FMT(peer));
+}
+
+bool trace_write(struct buffer *out, const struct trace *trace)
+{
+	buffer_printf(out, "Return-Path: <%.*s>\r\nReceived: from %.*s ", SPAN_FMT(trace->sender),
+	        SPAN_FMT(shown_helo(trace->helo)));
+	append_peer(out, trace->peer);
+	buffer_printf(out, "\r\n\tby %.*s with %s", SPAN_FMT(trace->hostname), trace_protocol(trace));
+	if (trace->tls_version.len > 0)
+		buffer_printf(out, " (%.*s %.*s)", SPAN_FMT(trace->tls_version), SPAN_FMT(trace->tls_cipher));
+	buffer_printf(out, "\r\n\tid %.*s", SPAN_FMT(trace->id));
+	if (trace->recipient.len > 0)
+		buffer_printf(out, "\r\n\tfor <%.*s>", SPAN_FMT(trace->recipient));
+	buffer_append_text(out, ";\r\n\t");
+	date_format(trace->unix_seconds, out);
+	buffer_append_text(out, "\r\n");
+	return !out->failed;
+}
+
+bool trace_add_missing(struct buffer *out, const struct trace *trace, struct span header)
+{
+	struct header_field field;
+
+	if (!header_find(header, SPAN("Date"), &field)) {
+		buffer_append_text(out, "Date: ");
+		date_format(trace->unix_seconds, out);
+		buffer_append_text(out, "\r\n");
+	}
+	if (!header_find(header, SPAN("Message-ID"), &field))
+		buffer_printf(out, "Message-ID: <%.*s@%.*s>\r\n", SPAN_FMT(trace->id), SPAN_FMT(trace->hostname));
+	return !out->failed;
+}

@@ -1,0 +1,58 @@
+#include "smtpd/server/commands.h"
+
+static struct sender_request request_of(const struct smtp_session *s)
+{
+	return (struct sender_request) { .args = &s->transaction->mail, .account_id = s->account_id };
+}
+
+static void refuse_sender(struct smtp_session *s, const struct error *err)
+{
+	session_refuse(s, STAGE_SENDER, err);
+	session_end_message(s); /* RFC 5321 §4.1.4: the state stays as it was before MAIL */
+}
+
+static void check_sender(struct smtp_session *s)
+{
+	struct sender_request request = request_of(s);
+
+	(void)accept_sender(&s->server->accept, &request, &s->job_error);
+}
+
+static void sender_checked(struct smtp_session *s)
+{
+	if (s->job_error.code != ERR_NONE)
+		refuse_sender(s, &s->job_error);
+	else
+		session_reply(s, 250, "2.1.0", "sender OK");
+}
+
+/* RFC 5321 §4.1.1.2. Whether the sender belongs to the login stands in the directory: only then a worker is asked. */
+void cmd_mail(struct smtp_session *s, struct span args)
+{
+	struct sender_request request;
+	struct transaction *transaction;
+	struct mail_args mail;
+	struct error err;
+
+	if (s->server->draining) {
+		session_leave_if_draining(s);
+		return;
+	}
+	if (!parse_mail(args, s->extended, s->port != PORT_MX, &mail, &err)) {
+		session_bad_argument(s, STAGE_SENDER, &err);
+		return;
+	}
+	transaction = transaction_new(&mail);
+	if (transaction == NULL) {
+		session_reply(s, 451, "4.3.0", "out of memory, try again later");
+		return;
+	}
+	session_begin(s, transaction);
+	request = request_of(s);
+	if (!accept_sender_now(&s->server->accept, &request, &err))
+		refuse_sender(s, &err);
+	else if (s->account_id != 0)
+		session_work(s, WORKER_READ, check_sender, sender_checked);
+	else
+		session_reply(s, 250, "2.1.0", "sender OK");
+}

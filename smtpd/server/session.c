@@ -1,0 +1,436 @@
+#include "smtpd/server/session.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "smtpd/server/commands.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *port_name(enum smtp_port port)
+{
+	static const char *const names[] = { "smtp", "submission", "submissions" };
+
+	return names[port];
+}
+
+void session_check(const struct smtp_session *s)
+{
+	CHECK((s->transaction != NULL) == ((s->state & IN_TRANSACTION) != 0));
+	CHECK((s->sasl != NULL) == (s->state == AUTHENTICATING));
+}
+
+/* --- lifetime -------------------------------------------------------------------------------------------------- */
+
+static void session_release(struct smtp_session *s)
+{
+	struct smtp_server *server = s->server;
+
+	CHECK(s->holds > 0);
+	if (--s->holds > 0)
+		return;
+	sasl_free(&s->sasl);
+	transaction_free(&s->transaction);
+	rcpt_job_free(&s->rcpt);
+	*s->link = s->next;
+	if (s->next != NULL)
+		s->next->link = s->link;
+	free(s);
+	if (server->draining && server->sessions == NULL)
+		server->on_empty(server->arg);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	session_release(container_of(handle, struct smtp_session, timer));
+}
+
+static void on_closed(void *session, enum conn_end why)
+{
+	struct smtp_session *s = session;
+
+	s->closing = true;
+	if (s->waiting == WAIT_LOGIN || s->waiting == WAIT_DELAY) {
+		s->waiting = WAIT_NOTHING;
+		session_release(s);
+	}
+	sasl_free(&s->sasl);
+	if (s->timer_open)
+		uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	LOG(LOG_DEBUG, "smtp.end", LOG_NUMBER("session", s->id), LOG_TEXT("port", port_name(s->port)),
+	        LOG_NUMBER("why", why), LOG_NUMBER("messages", s->messages),
+	        LOG_NUMBER("ms", clock_mono_ms() - s->started_ms));
+	session_release(s);
+}
+
+void session_set_timer(struct smtp_session *s, unsigned milliseconds, uv_timer_cb callback)
+{
+	if (!s->timer_open) {
+		uv_timer_init(conn_loop(s->conn), &s->timer);
+		s->timer_open = true;
+		s->holds++;
+	}
+	uv_timer_start(&s->timer, callback, milliseconds, 0);
+}
+
+void session_stop_timer(struct smtp_session *s)
+{
+	if (s->timer_open)
+		uv_timer_stop(&s->timer);
+}
+
+/* --- waiting --------------------------------------------------------------------------------------------------- */
+
+void session_wait(struct smtp_session *s, enum session_wait what)
+{
+	CHECK(s->waiting == WAIT_NOTHING);
+	s->waiting = what;
+	s->holds++;
+	if (!s->paused) {
+		s->paused = true;
+		conn_pause(s->conn);
+	}
+}
+
+bool session_woken(struct smtp_session *s)
+{
+	CHECK(s->waiting != WAIT_NOTHING);
+	s->waiting = WAIT_NOTHING;
+	if (!s->closing && !s->ended)
+		return true;
+	session_release(s);
+	return false;
+}
+
+void session_go_on(struct smtp_session *s)
+{
+	if (s->waiting == WAIT_NOTHING && s->paused && !s->ended) {
+		s->paused = false;
+		conn_resume(s->conn);
+	}
+	session_release(s);
+}
+
+static void run_job(struct worker_job *job)
+{
+	struct smtp_session *s = container_of(job, struct smtp_session, job);
+
+	s->job_run(s);
+}
+
+static void on_job_done(struct worker_job *job)
+{
+	struct smtp_session *s = container_of(job, struct smtp_session, job);
+
+	if (!session_woken(s))
+		return;
+	s->job_done(s);
+	session_go_on(s);
+}
+
+void session_work(struct smtp_session *s, enum worker_lane lane, void (*run)(struct smtp_session *s),
+        void (*done)(struct smtp_session *s))
+{
+	session_wait(s, WAIT_JOB);
+	s->job_run = run;
+	s->job_done = done;
+	s->job = (struct worker_job) { .run = run_job, .done = on_job_done, .lane = lane };
+	error_clear(&s->job_error);
+	worker_submit(s->server->pool, &s->job);
+}
+
+/* --- replies --------------------------------------------------------------------------------------------------- */
+
+void session_end(struct smtp_session *s)
+{
+	if (s->ended || s->closing)
+		return;
+	s->ended = true;
+	conn_finish(s->conn);
+}
+
+static void send_reply(struct smtp_session *s, struct smtp_reply reply, struct span text)
+{
+	struct buffer out;
+
+	if (s->ended || s->closing)
+		return;
+	buffer_init(&out, 8 * KIB);
+	if (reply_format(&out, reply, text))
+		conn_write(s->conn, out.data, out.len);
+	else
+		conn_close(s->conn); /* out of memory */
+	buffer_free(&out);
+	if (reply.code == 421) /* RFC 5321 §3.8: only with this code may a server leave first */
+		session_end(s);
+}
+
+void session_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	send_reply(s, (struct smtp_reply) { code, enhanced }, span_of(text));
+}
+
+static void log_refusal(const struct smtp_session *s, enum smtp_stage stage, unsigned code, const struct error *err)
+{
+	static const char *const stages[STAGE_COUNT] = { "command", "sender", "recipient", "message" };
+
+	LOG(LOG_INFO, "smtp.refused", LOG_NUMBER("session", s->id), LOG_TEXT("port", port_name(s->port)),
+	        LOG_TEXT("peer", s->closing ? "" : conn_peer_text(s->conn)), LOG_TEXT("at", stages[stage]),
+	        LOG_NUMBER("code", code), LOG_TEXT("from", s->transaction != NULL ? s->transaction->sender : ""),
+	        LOG_FAILURE(err));
+}
+
+void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
+{
+	struct smtp_reply reply = reply_for_error(stage, err->code);
+
+	log_refusal(s, stage, reply.code, err);
+	send_reply(s, reply, span_of(err->reason));
+}
+
+static void too_many(struct smtp_session *s, const char *what)
+{
+	LOG(LOG_INFO, "smtp.goodbye", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
+	        LOG_TEXT("why", what));
+	session_reply(s, 421, "4.7.0", "%s, goodbye", what);
+}
+
+bool session_lose_patience(struct smtp_session *s, unsigned *count, unsigned limit, const char *what)
+{
+	if (++*count <= limit)
+		return false;
+	too_many(s, what);
+	return true;
+}
+
+void session_bad_command(struct smtp_session *s, unsigned code, const char *enhanced, const char *text)
+{
+	LOG(LOG_DEBUG, "smtp.bad_command", LOG_NUMBER("session", s->id), LOG_NUMBER("code", code),
+	        LOG_TEXT("reason", text));
+	if (!session_lose_patience(s, &s->bad_commands, s->server->settings.bad_commands, "too many bad commands"))
+		session_reply(s, code, enhanced, "%s", text);
+}
+
+void session_bad_argument(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
+{
+	struct smtp_reply reply = reply_for_error(stage, err->code);
+
+	session_bad_command(s, reply.code, reply.enhanced, err->reason);
+}
+
+/* --- what is so ------------------------------------------------------------------------------------------------ */
+
+bool session_is_private(const struct smtp_session *s)
+{
+	return conn_has_tls(s->conn) ||
+	       (s->server->settings.plaintext_auth_on_loopback && conn_peer_is_loopback(s->conn));
+}
+
+/* Not on port 25: who logs in submits, and that has its own ports (RFC 6409 §3.1). */
+bool session_offers_auth(const struct smtp_session *s)
+{
+	return s->port != PORT_MX && s->account_id == 0 && session_is_private(s);
+}
+
+bool session_needs_login(const struct smtp_session *s)
+{
+	return s->port != PORT_MX && s->account_id == 0;
+}
+
+bool session_offers_starttls(const struct smtp_session *s)
+{
+	return conn_can_start_tls(s->conn);
+}
+
+/* --- state changes --------------------------------------------------------------------------------------------- */
+
+void session_begin(struct smtp_session *s, struct transaction *transaction)
+{
+	CHECK(s->state == READY);
+	s->transaction = transaction;
+	s->state = HAS_SENDER;
+}
+
+void session_end_message(struct smtp_session *s)
+{
+	transaction_free(&s->transaction);
+	if (s->state & IN_TRANSACTION)
+		s->state = READY;
+}
+
+void session_forget_client(struct smtp_session *s)
+{
+	session_end_message(s);
+	s->extended = false;
+	s->helo[0] = '\0';
+	s->state = GREETED;
+}
+
+/* --- events of the conn ---------------------------------------------------------------------------------------- */
+
+static void greet(struct smtp_session *s)
+{
+	CHECK(s->state == CONNECTED);
+	s->state = GREETED;
+	if (s->server->draining)
+		session_reply(s, 421, "4.3.2", "%s is going down, try again later", s->server->settings.hostname);
+	else /* RFC 5321 §4.3.1: the name first. No version: it would only help those who look for one (§7.5). */
+		session_reply(s, 220, NULL, "%s ESMTP Posthouse", s->server->settings.hostname);
+}
+
+static void on_line(void *session, struct span line, enum line_end end)
+{
+	struct smtp_session *s = session;
+
+	if (s->ended)
+		return;
+	if (end != LINE_END_CRLF) /* RFC 5321 §2.3.8 */
+		session_bad_command(s, 500, "5.5.2", "lines must end with CR LF");
+	else if (s->state == AUTHENTICATING)
+		auth_line(s, line);
+	else
+		command_dispatch(s, line);
+	session_check(s);
+}
+
+static void on_line_too_long(void *session)
+{
+	struct smtp_session *s = session;
+
+	if (s->ended)
+		return;
+	if (s->state == AUTHENTICATING)
+		auth_line_too_long(s);
+	else /* RFC 5321 §4.5.3.1.9 */
+		session_bad_command(s, 500, "5.5.2", "line too long");
+	session_check(s);
+}
+
+static size_t on_bytes(void *session, struct span bytes)
+{
+	struct smtp_session *s = session;
+	size_t consumed = s->ended ? bytes.len : data_receive(s, bytes);
+
+	session_check(s);
+	return consumed;
+}
+
+static void on_tls(void *session)
+{
+	struct smtp_session *s = session;
+
+	conn_set_timeout(s->conn, s->server->settings.idle_timeout_ms);
+	if (s->state == CONNECTED)
+		greet(s);
+	/* After STARTTLS there is no second greeting (RFC 3207 §4.2). */
+}
+
+static void on_timeout(void *session)
+{
+	struct smtp_session *s = session;
+
+	if (s->waiting == WAIT_NOTHING)
+		session_reply(s, 421, "4.4.2", "idle for too long, goodbye"); /* RFC 5321 §4.5.3.2.7 */
+	else /* it is we who are slow: the client may wait 10 minutes (RFC 5321 §4.5.3.2.6) */
+		conn_set_timeout(s->conn, s->server->settings.idle_timeout_ms);
+}
+
+static void on_evict(void *session)
+{
+	session_reply(session, 421, "4.7.0", "too many connections, try again later");
+}
+
+static const struct conn_handler handler = {
+	.on_line = on_line,
+	.on_line_too_long = on_line_too_long,
+	.on_bytes = on_bytes,
+	.on_tls = on_tls,
+	.on_timeout = on_timeout,
+	.on_evict = on_evict,
+	.on_closed = on_closed,
+};
+
+static void on_login_timeout(uv_timer_t *timer)
+{
+	struct smtp_session *s = container_of(timer, struct smtp_session, timer);
+
+	session_reply(s, 421, "4.7.0", "nobody logged in within %u seconds, goodbye",
+	        s->server->settings.login_timeout_ms / 1000);
+}
+
+static void enlist(struct smtp_server *server, struct smtp_session *s)
+{
+	s->next = server->sessions;
+	s->link = &server->sessions;
+	if (s->next != NULL)
+		s->next->link = &s->next;
+	server->sessions = s;
+}
+
+void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port port)
+{
+	struct smtp_session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		conn_close(conn);
+		return;
+	}
+	s->server = server;
+	s->conn = conn;
+	s->id = conn_id(conn);
+	s->port = port;
+	s->state = CONNECTED;
+	s->holds = 1;
+	s->started_ms = clock_mono_ms();
+	enlist(server, s);
+	conn_start(conn, &handler, s, session_line_limit(s));
+	if (session_needs_login(s))
+		session_set_timer(s, server->settings.login_timeout_ms, on_login_timeout);
+	if (port == PORT_SUBMIT_TLS) {
+		conn_set_timeout(conn, server->settings.tls_timeout_ms);
+		return;
+	}
+	conn_set_timeout(conn, server->settings.idle_timeout_ms);
+	greet(s);
+}
+
+/* RFC 4954 §4: an AUTH line may be 12288 octets long; others need far less. */
+size_t session_line_limit(const struct smtp_session *s)
+{
+	return session_needs_login(s) ? SASL_LINE_MAX : COMMAND_LINE_MAX;
+}
+
+static bool is_idle(const struct smtp_session *s)
+{
+	return s->waiting == WAIT_NOTHING && (s->state & IN_TRANSACTION) == 0;
+}
+
+void session_leave_if_draining(struct smtp_session *s)
+{
+	if (s->server->draining && is_idle(s))
+		session_reply(s, 421, "4.3.2", "%s is going down, try again later", s->server->settings.hostname);
+}
+
+void server_drain(struct smtp_server *server)
+{
+	server->draining = true;
+	for (struct smtp_session *s = server->sessions; s != NULL; s = s->next)
+		session_leave_if_draining(s);
+	if (server->sessions == NULL)
+		server->on_empty(server->arg);
+}
+
+void server_close_all(struct smtp_server *server)
+{
+	for (struct smtp_session *s = server->sessions; s != NULL; s = s->next)
+		if (!s->closing)
+			conn_close(s->conn);
+}

@@ -1,0 +1,44 @@
+/* smtpd/settings.h — what the admin decides (from config, by way of main.c) and the limits that nobody needs to decide.
+ *
+ * Owner: main.c; lives as long as the process. */
+#ifndef SMTPD_SETTINGS_H
+#define SMTPD_SETTINGS_H
+
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct smtpd_settings {
+	const char *hostname;            /* in the greeting, Received and Message-ID */
+	uint64_t max_message_size;       /* octets; announced by SIZE (RFC 1870) */
+	unsigned max_recipients;         /* of one message; at least 100 (RFC 5321 §4.5.3.1.8) */
+	bool plaintext_auth_on_loopback; /* offer AUTH without TLS to 127.0.0.0/8 and ::1 */
+	unsigned max_hops;               /* Received fields; more is a mail loop (RFC 5321 §6.3) */
+	unsigned idle_timeout_ms;        /* RFC 5321 §4.5.3.2.7: at least 5 minutes */
+	unsigned tls_timeout_ms;         /* to finish a handshake */
+	unsigned login_timeout_ms;       /* a submission session that has not logged in by then ends */
+	unsigned bad_commands;           /* then goodbye */
+};
+
+/* Lines */
+#define COMMAND_LINE_MAX 2048 /* RFC 5321 §4.5.3.1.4 asks for 512, extensions add to it; with CRLF */
+
+/* Time */
+#define DATA_MIN_RATE    100  /* octets per second (net/conn.h): slowloris in DATA */
+#define HARVEST_DELAY_MS 1000 /* before each refusal once HARVEST_FREE recipients were unknown */
+
+/* Patience: per session, begun anew by each accepted message. The reply after the last one is 421. */
+#define IDLE_COMMANDS_MAX 100 /* NOOP, RSET, VRFY, HELP, EHLO and other commands that bring no mail */
+#define AUTH_FAILURES_MAX 5
+#define HARVEST_FREE      20
+#define HARVEST_MAX       100
+
+/* A message */
+#define ACCOUNTS_MAX        4096      /* accounts that one message may reach, over all its recipients */
+#define COMMAND_READ_SIZE   (4 * KIB) /* before login one session costs at most 16 KiB */
+#define DATA_READ_SIZE      (64 * KIB)
+#define DATA_CHUNK_MAX      (64 * KIB) /* handed to the disk at once */
+#define DATA_DISCARD_FACTOR 4          /* a message over the limit is read to this many times the limit, then cut off */
+
+#endif
