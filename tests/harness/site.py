@@ -109,12 +109,12 @@ class CA:
             "/CN=Test CA", "-keyout", self.key, "-out", self.cert,
         )
 
-    def issue(self, name, names):
+    def issue(self, name, names, addresses=True):
         """NAME.pem and NAME.key for the given DNS names; over existing files by rename, as an admin's tool does."""
         cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         new_cert, new_key = self.folder / f"{name}.pem.new", self.folder / f"{name}.key.new"
-        alt = ",".join([f"DNS:{n}" for n in names] + ["IP:127.0.0.1", "IP:::1"])
+        alt = ",".join([f"DNS:{n}" for n in names] + ["IP:127.0.0.1", "IP:::1"] * addresses)
         extensions.write_text(f"subjectAltName={alt}\n")
         openssl(
             *"req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj".split(),
@@ -147,7 +147,7 @@ def give(path):
 
 class Site:
     def __init__(self, settings=None, users=("alice", "bob", "carol"), env=None, folder=None, data_dir=None,
-                 plaintext=True, workers=2):
+                 plaintext=True, workers=2, second_name=None):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="phs-", dir="/tmp"))
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
@@ -174,12 +174,17 @@ class Site:
             "tls.key": self.key,
             "auth.plaintext_on_loopback": "yes" if plaintext else "no",
         }
+        if second_name:
+            certificate, key = self.ca.issue("second", [second_name], addresses=False)
+            self.settings["tls.certificate"] = f"{self.certificate} {certificate}"
+            self.settings["tls.key"] = f"{self.key} {key}"
         if os.geteuid() == 0:
             self.settings["server.user"] = SERVICE_USER
         self.settings.update(settings or {})
         self.write_config()
         self.posthouse("domain", "add", DOMAIN)
-        self.add_users(users)
+        for name in users:
+            self.add_user(name)
 
     # --- its files and its command line
 
@@ -211,11 +216,11 @@ class Site:
         return address
 
     def add_users(self, names, quota=""):
-        """Many users at once by `user import`, with a ready hash of PASSWORD."""
+        """Many users at once by `user import`, with a ready hash of PASSWORD (so without SCRAM keys)."""
         if not names:
             return
         addresses = [name if "@" in name else f"{name}@{DOMAIN}" for name in names]
-        table = "address,hash,quota\n" + "".join(f'{a},"{cheap_hash()}",{quota}\n' for a in addresses)
+        table = "address,name,password,quota\n" + "".join(f'{a},,"{cheap_hash()}",{quota}\n' for a in addresses)
         path = self.folder / "users.csv"
         path.write_text(table)
         self.posthouse("user", "import", path)
