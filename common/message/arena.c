@@ -68,6 +68,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 	size_t rounded;
 	void *memory;
 
+	size += size == 0; /* so that NULL always means failure */
 	if (size > arena->limit - arena->used) {
 		arena->failed = true;
 		return NULL;

@@ -325,6 +325,7 @@ static void boundary_line(struct mime_parser *p, struct span line, enum boundary
 	finish_inside(p, p->frames[index].part, line_end);
 	p->frame_count = index + (kind == NEXT_PART);
 	advance(p, line);
+	p->line_end = 0; /* the boundary line's own; no second boundary takes it back (as in Dovecot and Cyrus) */
 	p->lines += line.ptr[line.len - 1] == '\n';
 	if (kind == NEXT_PART)
 		begin_child(p, &p->frames[index]);
