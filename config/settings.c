@@ -31,8 +31,8 @@ struct reading {
 	struct error *err;
 };
 
-static const char *const port_names[PORT_COUNT] = { "smtp", "submission", "submissions", "pop3", "pop3s",
-	"imap", "imaps" };
+static const char *const port_names[PORT_COUNT] = { "smtp", "submission", "submissions", "pop3", "pop3s", "imap",
+	"imaps" };
 
 const char *settings_port_name(enum settings_port port)
 {
@@ -135,8 +135,8 @@ static void set_value(struct reading *r, const struct setting *row, struct span 
 	buffer_init(&why, TEXT_MAX);
 	if (!row->type->parse(row, value, member_of(row, r->out), &why)) {
 		buffer_init(&text, TEXT_MAX);
-		(void)buffer_printf(&text, "%s = %.*s: expected %s", row->key,
-		        SPAN_FMT(span_first(value, 80)), buffer_text(&why));
+		(void)buffer_printf(
+		        &text, "%s = %.*s: expected %s", row->key, SPAN_FMT(span_first(value, 80)), buffer_text(&why));
 		problem(r, r->line, buffer_text(&text));
 		buffer_free(&text);
 	}
@@ -171,8 +171,8 @@ static void take_line(struct reading *r, const struct setting *row, const char *
 		return;
 	}
 	length = r->continues ? (int)strlen(r->value) : 0;
-	if (snprintf(r->value + length, sizeof(r->value) - (size_t)length, "%s%s", length > 0 ? " " : "",
-	            value) >= (int)sizeof(r->value) - length)
+	if (snprintf(r->value + length, sizeof(r->value) - (size_t)length, "%s%s", length > 0 ? " " : "", value) >=
+	        (int)sizeof(r->value) - length)
 		problem_key(r, row, "too long");
 	else
 		set_value(r, row, span_of(r->value));
@@ -204,8 +204,7 @@ static void look_at_line(struct reading *r, struct span line)
 			problem(r, r->line, "a section needs a ] at its end");
 		else if (!section_known(name))
 			unknown_section(r, name);
-	} else if (memchr(trimmed.ptr, '=', trimmed.len) == NULL &&
-	           memchr(trimmed.ptr, ':', trimmed.len) == NULL) {
+	} else if (memchr(trimmed.ptr, '=', trimmed.len) == NULL && memchr(trimmed.ptr, ':', trimmed.len) == NULL) {
 		problem(r, r->line, "neither a [section] nor a `key = value`");
 	}
 }
@@ -320,8 +319,8 @@ static void check_ports(struct reading *r)
 		for (int j = i + 1; j < PORT_COUNT; j++) {
 			if (ports[i] == 0 || ports[i] != ports[j])
 				continue;
-			(void)snprintf(text, sizeof(text), "[listen] %s and %s are both port %u",
-			        port_names[i], port_names[j], ports[i]);
+			(void)snprintf(text, sizeof(text), "[listen] %s and %s are both port %u", port_names[i],
+			        port_names[j], ports[i]);
 			problem(r, 0, text);
 		}
 	}
@@ -361,6 +360,8 @@ bool settings_load_reporting(const char *path, struct settings *out,
 		return false;
 	}
 	r.rest = buffer_span(&file);
+	if (span_starts(r.rest, SPAN("\xef\xbb\xbf"))) /* a byte order mark, as some editors write it */
+		r.rest = span_skip(r.rest, 3);
 	(void)ini_parse_stream(next_line, &r, on_value, &r); /* its own complaints are ours already */
 	buffer_free(&file);
 	pair_certificates(&r);

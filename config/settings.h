@@ -37,8 +37,7 @@ enum settings_pop3_delete { POP3_DELETE_EXPUNGE, POP3_DELETE_TRASH };
 
 struct settings {
 	struct {
-		char hostname
-		        [SETTINGS_TEXT_MAX]; /* fully qualified, lower case; never empty after settings_load() */
+		char hostname[SETTINGS_TEXT_MAX]; /* fully qualified, lower case; never empty after settings_load() */
 		char data_dir[SETTINGS_TEXT_MAX];
 		char user[SETTINGS_TEXT_MAX];
 		enum log_level log_level;
@@ -102,8 +101,7 @@ bool settings_load(const char *path, struct settings *out, struct error *err);
 /* The same, and reports every problem, not only the first. */
 bool settings_load_reporting(const char *path, struct settings *out,
         void (*report)(void *arg, const struct settings_problem *problem), void *arg, struct error *err);
-void settings_defaults(
-        struct settings *out); /* as if the file were empty; hostname and workers still unresolved */
+void settings_defaults(struct settings *out); /* as if the file were empty; hostname and workers still unresolved */
 
 /* "smtp", "submission", ...: also the name of the listening socket in LISTEN_FDNAMES. */
 const char *settings_port_name(enum settings_port port);

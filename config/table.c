@@ -6,9 +6,9 @@
 #include <limits.h>
 
 #define MEMBER(m) offsetof(struct settings, m)
-#define PORT(name, n, fallback, help)                                                                        \
-	{                                                                                                    \
-		"listen", name, &type_port, fallback, MEMBER(listen.ports[n]), 0, 65535, NULL, help          \
+#define PORT(name, n, fallback, help)                                                                                  \
+	{                                                                                                              \
+		"listen", name, &type_port, fallback, MEMBER(listen.ports[n]), 0, 65535, NULL, help                    \
 	}
 
 #define SECOND 1000ull
@@ -17,13 +17,12 @@
 #define DAY    (24 * HOUR)
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL }; /* enum log_level */
-static const char *const pop3_deletes[] = { "expunge", "trash", NULL }; /* enum settings_pop3_delete */
+static const char *const pop3_deletes[] = { "expunge", "trash", NULL };                /* enum settings_pop3_delete */
 
 const struct setting_section setting_sections[] = {
 	{ "server", "The site as a whole." },
 	{ "listen", "Addresses and ports. A port of 0 is off." },
-	{ "tls",
-	        "Certificates. They are watched and taken over live when the files change; no session is dropped." },
+	{ "tls", "Certificates. They are watched and taken over live when the files change; no session is dropped." },
 	{ "smtp", "Taking mail in: port 25 and submission." },
 	{ "auth", "Checking passwords." },
 	{ "pop3", "Fetching mail by POP3." },
@@ -37,8 +36,8 @@ const struct setting setting_table[] = {
 	{ "server", "hostname", &type_hostname, "", MEMBER(server.hostname), 0, 0, NULL,
 	        "The full name of this machine (mail.example.org): in the greeting, in Received fields and in Message-IDs. It should be "
 	        "the name that the address's reverse DNS gives. Empty: what the system calls itself." },
-	{ "server", "data_dir", &type_path, "/var/lib/posthouse", MEMBER(server.data_dir), 0,
-	        SETTINGS_DATA_DIR_MAX, NULL,
+	{ "server", "data_dir", &type_path, "/var/lib/posthouse", MEMBER(server.data_dir), 0, SETTINGS_DATA_DIR_MAX,
+	        NULL,
 	        "Everything the site keeps: directory.db, auth.db, accounts/, run/. On a local disk, never on NFS. It belongs to the "
 	        "service user, mode 0700." },
 	{ "server", "user", &type_user, "posthouse", MEMBER(server.user), 0, 0, NULL,
@@ -52,8 +51,7 @@ const struct setting setting_table[] = {
 	        "Where to listen: literal IPv4 and IPv6 addresses, separated by blanks." },
 	PORT("smtp", PORT_SMTP, "25", "Mail from other servers (RFC 5321)."),
 	PORT("submission", PORT_SUBMISSION, "587", "Mail from our users, TLS by STARTTLS (RFC 6409)."),
-	PORT("submissions", PORT_SUBMISSIONS, "465",
-	        "Mail from our users, TLS from the first byte (RFC 8314)."),
+	PORT("submissions", PORT_SUBMISSIONS, "465", "Mail from our users, TLS from the first byte (RFC 8314)."),
 	PORT("pop3", PORT_POP3, "110", "POP3, TLS by STLS (RFC 1939, RFC 2595)."),
 	PORT("pop3s", PORT_POP3S, "995", "POP3, TLS from the first byte (RFC 8314)."),
 	PORT("imap", PORT_IMAP, "0", "IMAP. This version has no IMAP daemon: leave it at 0."),
@@ -66,8 +64,7 @@ const struct setting setting_table[] = {
 	{ "tls", "key", &type_paths, "", MEMBER(tls.keys), 0, SETTINGS_CERTIFICATES_MAX, NULL,
 	        "The private keys, one for each certificate and in the same order. The service user must be able to read them." },
 
-	{ "smtp", "max_message_size", &type_size, "50M", MEMBER(smtp.max_message_size), 64 * KIB,
-	        2047ull * MIB, NULL,
+	{ "smtp", "max_message_size", &type_size, "50M", MEMBER(smtp.max_message_size), 64 * KIB, 2047ull * MIB, NULL,
 	        "The largest message that is taken in; announced by SIZE (RFC 1870) and refused at its announcement." },
 	{ "smtp", "max_recipients", &type_number, "1000", MEMBER(smtp.max_recipients), 100, 10000, NULL,
 	        "Recipients of one message; RFC 5321 §4.5.3.1.8 asks for at least 100." },
@@ -85,8 +82,7 @@ const struct setting setting_table[] = {
 	        "Passwords that are checked at the same time; each check takes 64 MiB and one core." },
 	{ "auth", "tries_per_minute", &type_number, "10", MEMBER(auth.tries_per_minute), 1, 1000, NULL,
 	        "Wrong passwords from one address before its answers are delayed more and more." },
-	{ "auth", "longest_delay", &type_duration, "15s", MEMBER(auth.longest_delay), SECOND, 5 * MINUTE,
-	        NULL,
+	{ "auth", "longest_delay", &type_duration, "15s", MEMBER(auth.longest_delay), SECOND, 5 * MINUTE, NULL,
 	        "The longest that an answer is delayed for an address that guesses. Accounts are never locked." },
 
 	{ "pop3", "delete", &type_choice, "expunge", MEMBER(pop3.delete_to), 0, 0, pop3_deletes,
@@ -101,16 +97,15 @@ const struct setting setting_table[] = {
 	{ "store", "default_quota", &type_size, "0", MEMBER(store.default_quota), 0, 1ull << 50, NULL,
 	        "The quota of a new user when none is given. 0: none." },
 
-	{ "limits", "connections_per_address", &type_number, "20", MEMBER(limits.connections_per_address), 1,
-	        100000, NULL, "Connections of one address (IPv6: one /64 network) that have not logged in." },
+	{ "limits", "connections_per_address", &type_number, "20", MEMBER(limits.connections_per_address), 1, 100000,
+	        NULL, "Connections of one address (IPv6: one /64 network) that have not logged in." },
 	{ "limits", "connections", &type_number, "10000", MEMBER(limits.connections), 10, 1000000, NULL,
 	        "All connections of one worker. When they are used up, the oldest that has not logged in of the address that holds the "
 	        "most is closed for the new one." },
-	{ "limits", "unlimited_networks", &type_networks, "127.0.0.0/8 ::1/128",
-	        MEMBER(limits.unlimited_networks), 0, 0, NULL,
-	        "Networks, separated by blanks, that connections_per_address does not hold for." },
-	{ "limits", "tls_timeout", &type_duration, "30s", MEMBER(limits.tls_timeout), SECOND, 10 * MINUTE,
-	        NULL, "Time to finish a TLS handshake." },
+	{ "limits", "unlimited_networks", &type_networks, "127.0.0.0/8 ::1/128", MEMBER(limits.unlimited_networks), 0,
+	        0, NULL, "Networks, separated by blanks, that connections_per_address does not hold for." },
+	{ "limits", "tls_timeout", &type_duration, "30s", MEMBER(limits.tls_timeout), SECOND, 10 * MINUTE, NULL,
+	        "Time to finish a TLS handshake." },
 	{ "limits", "login_timeout", &type_duration, "60s", MEMBER(limits.login_timeout), SECOND, HOUR, NULL,
 	        "Time to log in, for POP3. On the submission ports idle_timeout holds." },
 	{ "limits", "bad_commands", &type_number, "10", MEMBER(limits.bad_commands), 1, 1000, NULL,

@@ -231,8 +231,7 @@ static bool parse_list(struct span value, void *member, bool (*item_ok)(struct s
 
 	while (settings_take_item(&rest, &item)) {
 		if (!item_ok(item)) {
-			(void)buffer_printf(
-			        why, "%s; \"%.*s\" is none", expected, SPAN_FMT(span_first(item, 60)));
+			(void)buffer_printf(why, "%s; \"%.*s\" is none", expected, SPAN_FMT(span_first(item, 60)));
 			return false;
 		}
 		if (++count > max_items) {
@@ -245,8 +244,8 @@ static bool parse_list(struct span value, void *member, bool (*item_ok)(struct s
 
 static bool parse_addresses(const struct setting *row, struct span value, void *member, struct buffer *why)
 {
-	if (!parse_list(value, member, is_address, SETTINGS_ADDRESSES_MAX,
-	            "addresses like 192.0.2.1 or 2001:db8::1", why))
+	if (!parse_list(
+	            value, member, is_address, SETTINGS_ADDRESSES_MAX, "addresses like 192.0.2.1 or 2001:db8::1", why))
 		return false;
 	if (value.len > 0)
 		return true;
@@ -261,8 +260,7 @@ static bool parse_networks(const struct setting *row, struct span value, void *m
 
 static bool parse_paths(const struct setting *row, struct span value, void *member, struct buffer *why)
 {
-	return parse_list(
-	        value, member, is_path, row->max, "paths that begin with /, 255 characters at most", why);
+	return parse_list(value, member, is_path, row->max, "paths that begin with /, 255 characters at most", why);
 }
 
 const struct setting_type type_hostname = { "host name", parse_hostname, print_text, false };

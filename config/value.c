@@ -15,8 +15,8 @@ struct unit {
 /* Largest first: printing takes the first that divides. */
 static const struct unit size_units[] = { { "T", 1ull << 40 }, { "G", 1ull << 30 }, { "M", 1ull << 20 },
 	{ "K", 1ull << 10 }, { "", 1 } };
-static const struct unit duration_units[] = { { "w", 604800000 }, { "d", 86400000 }, { "h", 3600000 },
-	{ "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+static const struct unit duration_units[] = { { "w", 604800000 }, { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 },
+	{ "s", 1000 }, { "ms", 1 } };
 
 static bool scaled(struct span text, const struct unit *units, size_t count, uint64_t max, uint64_t *out)
 {
@@ -94,8 +94,7 @@ bool value_is_hostname(struct span text)
 	return is_label(text);
 }
 
-static void text_of(
-        uint64_t value, const struct unit *units, size_t count, const char *zero, char *out, size_t size)
+static void text_of(uint64_t value, const struct unit *units, size_t count, const char *zero, char *out, size_t size)
 {
 	size_t i = 0;
 
@@ -158,8 +157,7 @@ const char *value_nearest(struct span word, const char *const *candidates, size_
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
 		struct span candidate = span_of(candidates[i]);
-		size_t distance =
-		        candidate.len > NEAREST_WORD_MAX ? limit + 1 : edit_distance(word, candidate);
+		size_t distance = candidate.len > NEAREST_WORD_MAX ? limit + 1 : edit_distance(word, candidate);
 		if (distance <= limit) {
 			best = candidates[i];
 			limit = distance == 0 ? 0 : distance - 1;
