@@ -1,0 +1,21 @@
+/* authd/notes.h — "last login", written lazily: the newest of each account, together, every NOTES_EVERY_MS at most.
+ * A note may be lost in a crash, or when more than NOTES_MAX accounts log in between two writes. Has a handle of its own on
+ * auth.db, so a slow disk under a note keeps no lookup waiting. Thread: the loop's. */
+#ifndef AUTHD_NOTES_H
+#define AUTHD_NOTES_H
+
+#include "net/worker.h"
+#include "sasl/auth_client.h"
+
+#define NOTES_MAX      1024
+#define NOTES_EVERY_MS 60000
+
+struct notes;
+
+bool notes_new(uv_loop_t *loop, struct worker_pool *pool, const char *data_dir, struct notes **out, struct error *err);
+void notes_add(struct notes *notes, int64_t account_id, enum auth_service service, const char *address);
+void notes_flush(struct notes *notes); /* at drain: what there is, now; unless a write is under way */
+void notes_close(struct notes *notes); /* its timer; before the loop ends */
+void notes_free(struct notes **notes); /* after the loop and the pool have ended */
+
+#endif
