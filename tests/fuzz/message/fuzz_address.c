@@ -43,8 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(address_list_parse(&list, span_make(data, size)));
 	CHECK(list.count <= ADDRESS_COUNT_MAX);
 	for (size_t i = 0; i < list.count; i++)
-		if (list.items[i].kind == ADDRESS_MAILBOX && list.items[i].well_formed &&
-		        list.items[i].route.ptr == NULL)
+		if (can_be_written(&list.items[i]))
 			check_round_trip(&list.items[i]);
 	address_list_free(&list);
 	return 0;
