@@ -271,6 +271,8 @@ static bool member_token(struct address_parser *p, struct member *m, enum token_
 	} else if (token->kind != TOKEN_DOT && (m->units == 0 || starts_unit)) {
 		m->unit = token->begin;
 		m->units++;
+	} else if (m->units == 0) {
+		m->well_formed = false; /* a dot in front of the first word */
 	}
 	m->well_formed = m->well_formed && token->well_formed && token->kind != TOKEN_GREATER;
 	m->end = token->end;

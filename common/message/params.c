@@ -95,6 +95,15 @@ static bool take_quoted(struct params_parser *p, struct span *raw)
 	return false;
 }
 
+/* Behind a blank: "name=" with a value, so a semicolon is missing in front of it (also in the examples of RFC 2231 §4.1). */
+static bool is_next_param(struct span in)
+{
+	struct span name;
+
+	return span_take_run(&in, is_token, &name) && in.len > 1 && in.ptr[0] == '=' &&
+	       !is_blank((unsigned char)in.ptr[1]);
+}
+
 /* An unquoted value: up to the next semicolon, so that "name=a b (c).bin" is kept whole, as its sender meant it; but a comment
  * that stands apart at its end ("us-ascii (Plain text)", RFC 2045 §5.1) is none of it. */
 static struct span take_unquoted(struct params_parser *p)
@@ -106,6 +115,9 @@ static struct span take_unquoted(struct params_parser *p)
 
 	while (in.len > 0 && in.ptr[0] != ';') {
 		struct span after = in;
+
+		if (blank_before && end != begin && is_next_param(in))
+			break;
 
 		if (in.ptr[0] == '(' && blank_before && skip_comment(p, &after)) {
 			struct params_parser probe = { .arena = NULL, .in = after, .no_comment = p->no_comment };

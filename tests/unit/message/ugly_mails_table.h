@@ -56,7 +56,7 @@
 { "own-cr-blank-line.eml", "RFC822.SIZE", TAKE_CYRUS, NULL,
 	"bare CR is stored and counted as it came; Dovecot altered the message" },
 { "own-ct-broken.eml", "BODYSTRUCTURE", TAKE_OURS,
-	"[\"text\",\"plain\",[\"name\",\"unclosed\",\"format\",\"flowed\",\"delsp\",\"yes charset=utf-8\",\"charset\",\"us-ascii\"],null,null,\"7bit\",\"3\",\"1\",null,null,null,null]",
+	"[\"text\",\"plain\",[\"name\",\"unclosed\",\"format\",\"flowed\",\"delsp\",\"yes\",\"charset\",\"utf-8\"],null,null,\"7bit\",\"3\",\"1\",null,null,null,null]",
 	"parameters with a name and a value are kept, others dropped (RFC 2045 §5.1); an unclosed quote is one stray character" },
 { "own-ct-novalue.eml", "BODYSTRUCTURE", TAKE_CYRUS, NULL,
 	"an empty Content-Type counts as missing (RFC 2045 §5.2), an empty Content-Disposition too" },
@@ -107,4 +107,4 @@
 { "thunderbird-badly-folded-headers.eml", "ENVELOPE", TAKE_OURS,
 	"[\"sat, 14 apr 2018 14:01:30 +0200\",\"badly     folded       headers,     one   line with   space   between   to and from\",[[null,null,\"sender\",\"example.com\"]],[[null,null,\"sender\",\"example.com\"]],[[null,null,\"sender\",\"example.com\"]],[[\"recipient  with  spaces\",null,\"recipient\",\"example.com\"]],null,null,null,null]",
 	"unfolding takes away line ends only (RFC 5322 §2.2.3), and blanks inside quotes are text (RFC 5322 §3.2.4)" },
-        /* clang-format on */
+/* clang-format on */
