@@ -71,13 +71,13 @@ void supervisor_reload(struct supervisor *s, int64_t now)
 	notify_reloading(&s->notify);
 	if (!settings_load_reporting(s->config_path, s->candidate, report, NULL, &err)) {
 		LOG(LOG_ERROR, "reload.refused", LOG_TEXT("effect", "the old settings stay"), LOG_FAILURE(&err));
-	} else if (memcmp(s->candidate, s->settings, sizeof(*s->settings)) == 0) {
-		slots_send_all(s, 'r'); /* nothing new in the file; certificates may be */
+	} else if (memcmp(s->candidate, s->settings, sizeof(*s->settings)) == 0 && !slots_programs_changed(s)) {
+		slots_send_all(s, 'r'); /* nothing new; certificates may be */
 		LOG(LOG_INFO, "reload.done", LOG_TEXT("settings", "unchanged"));
 	} else if (!take_over(s, now, &err)) {
 		LOG(LOG_ERROR, "reload.refused", LOG_TEXT("effect", "the old settings stay"), LOG_FAILURE(&err));
 	} else {
-		LOG(LOG_INFO, "reload.done", LOG_TEXT("settings", "changed"));
+		LOG(LOG_INFO, "reload.done", LOG_TEXT("settings", "taken over"));
 	}
 	notify_ready(&s->notify);
 }

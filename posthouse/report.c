@@ -59,9 +59,9 @@ static json_t *processes(const struct supervisor *s, int64_t now)
 {
 	json_t *list = json_array();
 
-	(void)json_array_append_new(list, json_pack("{s:s, s:n, s:s, s:i, s:I, s:n}", "name", "posthouse", "worker", "state",
-	                                          "ready", "pid", (int)getpid(), "uptime_ms",
-	                                          (json_int_t)(now - s->started_ms), "restarts"));
+	(void)json_array_append_new(
+	        list, json_pack("{s:s, s:n, s:s, s:i, s:I, s:n}", "name", "posthouse", "worker", "state", "ready",
+	                      "pid", (int)getpid(), "uptime_ms", (json_int_t)(now - s->started_ms), "restarts"));
 	for (size_t i = 0; i < s->slot_count; i++) {
 		const struct slot *slot = &s->slots[i];
 		json_t *p = process(slot->kind->name, slot->worker, state_name(slot), &slot->current, now);

@@ -10,10 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef POSTHOUSE_LIBEXECDIR
-#error "POSTHOUSE_LIBEXECDIR comes from meson.build"
-#endif
-
 static const enum settings_port smtpd_services[] = { PORT_SMTP, PORT_SUBMISSION, PORT_SUBMISSIONS };
 static const enum settings_port pop3d_services[] = { PORT_POP3, PORT_POP3S };
 
@@ -24,45 +20,6 @@ const struct daemon_kind daemon_kinds[] = {
 	{ "pop3d", true, pop3d_services, ARRAY_LEN(pop3d_services) },
 };
 const size_t daemon_kind_count = ARRAY_LEN(daemon_kinds);
-
-/* ---- finding programs ---- */
-
-/* The directory of the running program, without a slash at its end. */
-static bool own_dir(char *out, size_t size)
-{
-	ssize_t length = readlink("/proc/self/exe", out, size - 1);
-	char *slash;
-
-	if (length <= 0)
-		return false;
-	out[length] = '\0';
-	slash = strrchr(out, '/');
-	if (slash == NULL)
-		return false;
-	*slash = '\0';
-	return true;
-}
-
-/* --libexec DIR (DIR/smtpd, or DIR/smtpd/smtpd as meson builds it); beside us in a build tree; where it was installed. */
-static bool program_path(const struct supervisor *s, const char *name, char *out, size_t size)
-{
-	char own[SUPERVISOR_PATH_MAX];
-
-	if (s->libexec != NULL) {
-		(void)snprintf(out, size, "%s/%s/%s", s->libexec, name, name);
-		if (access(out, X_OK) == 0)
-			return true;
-		(void)snprintf(out, size, "%s/%s", s->libexec, name);
-		return access(out, X_OK) == 0;
-	}
-	if (own_dir(own, sizeof(own))) {
-		(void)snprintf(out, size, "%s/../%s/%s", own, name, name);
-		if (access(out, X_OK) == 0)
-			return true;
-	}
-	(void)snprintf(out, size, "%s/%s", POSTHOUSE_LIBEXECDIR, name);
-	return access(out, X_OK) == 0;
-}
 
 /* ---- starting ---- */
 
@@ -88,7 +45,7 @@ static void add_sockets(const struct supervisor *s, const struct slot *slot, str
 
 static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 {
-	char path[2 * SUPERVISOR_PATH_MAX];
+	char path[PROGRAM_PATH_MAX];
 	struct child_spec spec = {
 		.program = path, .name = slot->kind->name, .config = s->active_path, .worker = slot->worker
 	};
@@ -96,7 +53,7 @@ static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 
 	add_sockets(s, slot, &spec);
 	add_fd(&spec, s->secret_fd, "secret");
-	if (!program_path(s, slot->kind->name, path, sizeof(path))) {
+	if (!program_find(s->libexec, slot->kind->name, path, sizeof(path))) {
 		LOG(LOG_ERROR, "serve.no_program", LOG_TEXT("name", slot->kind->name), LOG_TEXT("path", path));
 		return false;
 	}
@@ -104,6 +61,7 @@ static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 		LOG(LOG_ERROR, "serve.start_failed", LOG_TEXT("name", slot->kind->name), LOG_FAILURE(&err));
 		return false;
 	}
+	slot->stamp = program_look(path);
 	LOG(LOG_INFO, "serve.started", LOG_TEXT("name", slot->kind->name), LOG_NUMBER("worker", slot->worker),
 	        LOG_NUMBER("pid", child->pid));
 	return true;
@@ -146,6 +104,21 @@ bool slots_want(const struct daemon_kind *kind, const struct settings *settings)
 			return true;
 	}
 	return kind->service_count == 0;
+}
+
+bool slots_programs_changed(const struct supervisor *s)
+{
+	char path[PROGRAM_PATH_MAX];
+
+	for (size_t i = 0; i < s->slot_count; i++) {
+		struct program_stamp now;
+		if (!program_find(s->libexec, s->slots[i].kind->name, path, sizeof(path)))
+			continue;
+		now = program_look(path);
+		if (!program_same(&now, &s->slots[i].stamp))
+			return true;
+	}
+	return false;
 }
 
 static struct slot *slot_find(struct supervisor *s, const struct daemon_kind *kind, unsigned worker)

@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "posthouse/child.h"
 #include "posthouse/notify.h"
+#include "posthouse/program.h"
 #include "posthouse/sockets.h"
 
 #define SLOTS_MAX           (1 + 2 * SETTINGS_WORKERS_MAX)
@@ -37,7 +38,8 @@ struct slot {
 	const struct daemon_kind *kind;
 	unsigned worker;
 	struct child current;
-	struct child next; /* after a reload: takes over from current when it is ready */
+	struct child next;          /* after a reload: takes over from current when it is ready */
+	struct program_stamp stamp; /* of the program that was started last */
 	unsigned restarts;
 	unsigned quick_ends; /* in a row, without living for SLOT_STABLE_MS */
 	int64_t start_at_ms; /* current is to be started then; 0: it runs, or is not wanted */
@@ -90,6 +92,7 @@ void slots_reap(struct supervisor *s);                     /* after SIGCHLD */
 void slots_read(struct supervisor *s, int64_t now);        /* what children said */
 void slots_watch(struct supervisor *s, int64_t now);
 void slots_drain(struct supervisor *s, bool workers, int64_t kill_at_ms); /* workers, or else authd */
+bool slots_programs_changed(const struct supervisor *s); /* was one installed anew since it was started? */
 bool slots_any_alive(const struct supervisor *s, bool workers);
 bool slots_all_ready(const struct supervisor *s);
 void slots_send_all(struct supervisor *s, char message);

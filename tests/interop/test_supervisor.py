@@ -299,6 +299,16 @@ def test_hup_without_changes_only_tells_the_children(server):
     assert s.pids() == before
 
 
+def test_hup_after_an_upgrade_starts_the_new_program(server):
+    s = server().start()
+    before = s.pids()
+    (s.dir / "new").write_text(CHILD)
+    os.chmod(s.dir / "new", 0o755)
+    os.rename(s.dir / "new", s.dir / "pop3d")
+    s.signal(signal.SIGHUP)
+    wait_for(lambda: len(s.pids()) == 5 and not set(s.pids().values()) & set(before.values()), 10, s.text)
+
+
 def test_hup_with_new_settings_replaces_workers_and_refuses_nobody(server):
     s = server().start()
     before = s.pids()
