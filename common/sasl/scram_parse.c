@@ -20,9 +20,11 @@ static bool take_attribute(struct span *in, char name, struct span *value)
 		return false;
 	if (!span_find(rest, ',', &len))
 		len = rest.len;
+	if (len == 0)
+		return false;
 	*value = span_first(rest, len);
 	*in = span_skip(rest, len);
-	return len > 0;
+	return true;
 }
 
 /* ["," attr-val ...]: unknown attributes are ignored, but must be attributes (RFC 5802 §5.1). */
@@ -67,7 +69,7 @@ static const char *take_gs2_header(struct span *in, struct scram_first *out)
 const char *scram_parse_first(struct span in, struct scram_first *out)
 {
 	const char *wrong;
-	struct span nonce;
+	struct span nonce, run;
 	size_t at;
 
 	if (in.len > SCRAM_FIRST_MAX || !utf8_valid(in) || span_find(in, '\0', &at))
@@ -82,8 +84,8 @@ const char *scram_parse_first(struct span in, struct scram_first *out)
 	        !take_attribute(&in, 'r', &out->nonce))
 		return "invalid-encoding";
 	nonce = out->nonce;
-	if (nonce.len > SCRAM_NONCE_MAX || !span_take_run(&nonce, is_nonce_char, &nonce) ||
-	        nonce.len != out->nonce.len || !extensions_ok(in))
+	if (nonce.len > SCRAM_NONCE_MAX || !span_take_run(&nonce, is_nonce_char, &run) || nonce.len > 0 ||
+	        !extensions_ok(in))
 		return "invalid-encoding";
 	return NULL;
 }
