@@ -32,6 +32,12 @@ static bool is_domain_char(unsigned char c)
 	return is_label_char(c) || c == '.';
 }
 
+/* RFC 5321 §4.1.3 Standardized-tag = Ldh-str. */
+static bool is_tag_char(unsigned char c)
+{
+	return ascii_is_alnum(c) || c == '-';
+}
+
 /* RFC 5321 §4.1.3 dcontent. */
 static bool is_dcontent(unsigned char c)
 {
@@ -76,8 +82,8 @@ bool address_literal_is_valid(struct span literal)
 	if (span_take_word(&inside, "IPv6:"))
 		return is_ip(AF_INET6, inside);
 	/* General-address-literal = Standardized-tag ":" 1*dcontent; no other tag is registered, so only the form counts. */
-	return span_take_until(&inside, ':', &tag) && label_is_valid(tag) && utf8_is_ascii(tag) &&
-	       span_take_run(&inside, is_dcontent, &text) && inside.len == 0;
+	return span_take_run(&inside, is_tag_char, &tag) && tag.ptr[tag.len - 1] != '-' &&
+	       span_take_char(&inside, ':') && span_take_run(&inside, is_dcontent, &text) && inside.len == 0;
 }
 
 static bool add_local(struct smtp_path *path, struct span bytes)

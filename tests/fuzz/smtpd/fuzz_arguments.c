@@ -1,0 +1,27 @@
+/* The arguments of MAIL and RCPT. */
+#include "smtpd/syntax/params.h"
+
+#include "base/check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span in = span_make(data, size);
+	struct smtp_param params[SMTP_PARAMS_MAX];
+	struct mail_args mail, strict;
+	struct rcpt_args rcpt;
+	struct error err;
+	size_t count;
+
+	if (smtp_params_parse(in, params, &count, &err))
+		CHECK(count <= SMTP_PARAMS_MAX);
+	if (parse_mail(in, false, false, &strict, &err)) /* what HELO allows, EHLO allows too, and means the same */
+		CHECK(parse_mail(in, true, true, &mail, &err) && !strict.has_size && !strict.smtputf8 &&
+		        !mail.has_size);
+	if (parse_mail(in, true, false, &mail, &err))
+		CHECK(mail.sender.mailbox.len <= PATH_MAILBOX_MAX);
+	if (parse_rcpt(in, &rcpt, &err))
+		CHECK(rcpt.recipient.mailbox.len > 0 && rcpt.recipient.mailbox.len <= PATH_MAILBOX_MAX);
+	return 0;
+}
