@@ -30,12 +30,12 @@ struct tls_context; /* net/tls.h */
 enum conn_mode { CONN_LINES, CONN_BYTES };
 
 enum conn_end {
-	CONN_END_LOCAL,        /* the session called conn_close() or conn_finish() */
-	CONN_END_PEER,         /* end of file or reset by the peer */
-	CONN_END_TIMEOUT,      /* the session left the timeout to the conn (on_timeout == NULL) */
-	CONN_END_TLS,          /* the handshake or the TLS stream failed; logged */
-	CONN_END_NO_MEMORY,    /* a buffer could not grow */
-	CONN_END_EVICTED,      /* the listener needed the place (net/limiter.h) */
+	CONN_END_LOCAL,     /* the session called conn_close() or conn_finish() */
+	CONN_END_PEER,      /* end of file or reset by the peer */
+	CONN_END_TIMEOUT,   /* the session left the timeout to the conn (on_timeout == NULL) */
+	CONN_END_TLS,       /* the handshake or the TLS stream failed; logged */
+	CONN_END_NO_MEMORY, /* a buffer could not grow */
+	CONN_END_EVICTED,   /* the listener needed the place (net/limiter.h) */
 };
 
 /* How a line ended. SMTP refuses bare LF (RFC 5321 §2.3.8); POP3 and IMAP forgive it. */
@@ -86,7 +86,7 @@ size_t conn_queued(const struct conn *conn);
  * false then. The caller has already written its "220"/"+OK". */
 bool conn_start_tls(struct conn *conn);
 bool conn_has_tls(const struct conn *conn);
-bool conn_can_start_tls(const struct conn *conn); /* the listener has a TLS context and TLS is not on yet */
+bool conn_can_start_tls(const struct conn *conn);      /* the listener has a TLS context and TLS is not on yet */
 const char *conn_tls_version(const struct conn *conn); /* "TLSv1.3", or NULL without TLS */
 const char *conn_tls_cipher(const struct conn *conn);  /* "TLS_AES_256_GCM_SHA384", or NULL */
 /* Channel binding: RFC 9266 tls-exporter (TLS 1.3) or RFC 5929 tls-unique is not offered; false without TLS 1.3. */
@@ -106,11 +106,11 @@ bool conn_is_closing(const struct conn *conn);
  * evicted. */
 void conn_set_logged_in(struct conn *conn);
 
-const char *conn_peer_text(const struct conn *conn);  /* "192.0.2.1" or "2001:db8::1" */
+const char *conn_peer_text(const struct conn *conn); /* "192.0.2.1" or "2001:db8::1" */
 const struct sockaddr *conn_peer(const struct conn *conn);
 const char *conn_local_text(const struct conn *conn);
-bool conn_peer_is_loopback(const struct conn *conn);  /* 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104 */
-uint64_t conn_id(const struct conn *conn);            /* unique within the process; in every log line of a session */
+bool conn_peer_is_loopback(const struct conn *conn); /* 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104 */
+uint64_t conn_id(const struct conn *conn);           /* unique within the process; in every log line of a session */
 uv_loop_t *conn_loop(const struct conn *conn);
 
 #endif

@@ -13,10 +13,10 @@
 struct listener;
 
 struct listener_settings {
-	const char *name;         /* "submission"; for the log, static */
-	struct tls_context *tls;  /* NULL: no TLS here, no STARTTLS */
+	const char *name;        /* "submission"; for the log, static */
+	struct tls_context *tls; /* NULL: no TLS here, no STARTTLS */
 	bool implicit_tls;
-	const char *refusal;      /* "421 4.7.0 too many connections\r\n" */
+	const char *refusal; /* "421 4.7.0 too many connections\r\n" */
 	/* A new conn; the callee starts its session and calls conn_start(), or conn_close(). */
 	void (*on_accept)(void *arg, struct conn *conn);
 	void *arg;

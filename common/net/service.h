@@ -30,7 +30,8 @@ struct service_events {
 };
 
 /* Reads the environment and takes the descriptors (close-on-exec from here on). */
-bool service_new(uv_loop_t *loop, const struct service_events *events, void *arg, struct service **out, struct error *err);
+bool service_new(
+        uv_loop_t *loop, const struct service_events *events, void *arg, struct service **out, struct error *err);
 /* The next listening socket of this name, or -1 when there is no further one. The caller owns it. */
 int service_take_socket(struct service *service, const char *name);
 /* The shared secret; random (this process only) when none was passed. */

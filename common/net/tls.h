@@ -29,16 +29,16 @@ struct tls_pair {
 
 struct tls_settings {
 	const struct tls_pair *pairs;
-	size_t pair_count;       /* 1..TLS_CERTIFICATES_MAX; the first is the default */
-	const uint8_t *secret;   /* 32 bytes: ticket keys derive from it; copied */
-	const char *alpn;        /* the one ALPN name this service accepts: "smtp" has none registered -> NULL: any ALPN
+	size_t pair_count;     /* 1..TLS_CERTIFICATES_MAX; the first is the default */
+	const uint8_t *secret; /* 32 bytes: ticket keys derive from it; copied */
+	const char *alpn;      /* the one ALPN name this service accepts: "smtp" has none registered -> NULL: any ALPN
 	                          * offer is refused unless it contains it; "imap", "pop3" (RFC 7301 registry) */
 };
 
 /* Blocks on the files; call it before the loop runs. ERR_BAD_VALUE with the path and OpenSSL's words in detail. */
 bool tls_context_new(const struct tls_settings *settings, struct tls_context **out, struct error *err);
 bool tls_context_watch(struct tls_context *context, uv_loop_t *loop, struct worker_pool *pool, struct error *err);
-void tls_context_reload(struct tls_context *context); /* now, e.g. at HUP; asynchronous */
+void tls_context_reload(struct tls_context *context);  /* now, e.g. at HUP; asynchronous */
 void tls_context_unwatch(struct tls_context *context); /* closes its loop handles */
 void tls_context_free(struct tls_context **context);
 

@@ -5,8 +5,8 @@
  * Jobs with the same non-zero key never run at the same time in this pool and keep their order; those that wait together
  * and have the same run_batch are handed over in one call (group commit).
  * Owner: a job belongs to its submitter; the pool borrows it from worker_submit() until done() is called on the loop.
- * done() is called exactly once for each submitted job, also after cancellation and at drain, so a session can hold a
- * reference for each (session_hold / session_release). Threads start at need and end after WORKER_IDLE_MS without work. */
+ * done() is called exactly once for each submitted job and always after it ran, so a session can hold a reference for each
+ * (session_hold / session_release). One thread stays, others start at need and end after WORKER_IDLE_MS without work. */
 #ifndef NET_WORKER_H
 #define NET_WORKER_H
 
@@ -33,12 +33,14 @@ struct worker_job {
 	uint64_t key; /* 0: no order */
 	/* Private to the pool. */
 	struct worker_job *next;
+	uint64_t sequence;
 };
 
 bool worker_pool_new(uv_loop_t *loop, unsigned threads, struct worker_pool **out, struct error *err);
 void worker_submit(struct worker_pool *pool, struct worker_job *job);
 unsigned worker_pending(const struct worker_pool *pool); /* submitted, done() not yet called */
-/* Waits for jobs that run, calls done() for all, ends the threads. On the loop's thread; then clears *pool. */
+/* Runs what is queued to its end (done() without run() would let a session promise what was never stored), calls done() for
+ * all, ends the threads. On the loop's thread; clears *pool; the memory goes in a later turn of the loop. */
 void worker_pool_free(struct worker_pool **pool);
 
 #endif
