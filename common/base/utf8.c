@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 #define REPLACEMENT 0xfffdu
 
 static bool is_continuation(unsigned char c)
@@ -42,7 +44,16 @@ bool utf8_take(struct span *in, uint32_t *code_point)
 
 bool utf8_is_ascii(struct span s)
 {
-	for (size_t i = 0; i < s.len; i++)
+	size_t i = 0;
+
+	for (; i + sizeof(uint64_t) <= s.len; i += sizeof(uint64_t)) { /* whole messages are looked at: eight at once */
+		uint64_t eight;
+
+		memcpy(&eight, s.ptr + i, sizeof(eight));
+		if (eight & 0x8080808080808080u)
+			return false;
+	}
+	for (; i < s.len; i++)
 		if ((unsigned char)s.ptr[i] >= 0x80)
 			return false;
 	return true;

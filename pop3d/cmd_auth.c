@@ -1,0 +1,129 @@
+/* AUTH (RFC 5034): the framing of a SASL exchange in POP3. What the lines mean is common/sasl's. */
+#include "base/check.h"
+#include "pop3d/command.h"
+
+/* "AUTH" alone lists the mechanisms, one a line: not in RFC 5034, but Outlook asks so. */
+static void list_mechanisms(struct pop3_session *s)
+{
+	struct span names = span_of(sasl_mechanism_names(session_is_private(s))), name;
+
+	reply_ok(s, "mechanisms follow");
+	while (names.len > 0) {
+		if (!span_take_until(&names, ' ', &name)) {
+			name = names;
+			names = SPAN_EMPTY;
+		}
+		conn_printf(s->conn, "%.*s\r\n", SPAN_FMT(name));
+	}
+	conn_write_text(s->conn, ".\r\n");
+}
+
+static void end_exchange(struct pop3_session *s)
+{
+	sasl_free(&s->sasl);
+	s->sasl_done = false;
+	conn_set_line_limit(s->conn, COMMAND_LINE_MAX);
+}
+
+/* RFC 5034 §4: a wrong exchange leaves the session where it was. */
+static void refuse_exchange(struct pop3_session *s, const char *text)
+{
+	end_exchange(s);
+	s->login_failures++;
+	if (s->login_failures < LOGIN_FAILURES_MAX) {
+		reply_err(s, "%s", text);
+		return;
+	}
+	reply_err(s, "%s; too many failures, goodbye", text);
+	session_end(s);
+}
+
+static void send_challenge(struct pop3_session *s, struct span text)
+{
+	conn_write_text(s->conn, "+ ");
+	conn_write(s->conn, text.ptr, text.len);
+	conn_write_text(s->conn, "\r\n");
+	session_go_on(s);
+}
+
+static void succeed(struct pop3_session *s, struct span text, const struct auth_answer *answer)
+{
+	s->account_id = answer->account_id;
+	(void)span_copy(span_of(answer->login), s->user, sizeof(s->user));
+	if (text.len >
+	        0) { /* RFC 5034 §4: the server's last word is a challenge that the client answers with nothing */
+		s->sasl_done = true;
+		send_challenge(s, text);
+		return;
+	}
+	end_exchange(s);
+	login_begin(s, s->account_id);
+}
+
+static void on_outcome(void *arg, enum sasl_outcome outcome, struct span text, const struct auth_answer *answer)
+{
+	struct pop3_session *s = arg;
+
+	if (s->ended)
+		return;
+	switch (outcome) {
+	case SASL_CHALLENGE: send_challenge(s, text); return;
+	case SASL_OK: succeed(s, text, answer); return;
+	case SASL_CANCELLED:
+		refuse_exchange(s, "cancelled");
+		session_go_on(s);
+		return;
+	case SASL_MALFORMED:
+		refuse_exchange(s, "that is not what the mechanism expects");
+		session_go_on(s);
+		return;
+	case SASL_WRONG:
+	case SASL_DISABLED:
+	case SASL_THROTTLED:
+	case SASL_UNAVAILABLE: break;
+	}
+	end_exchange(s);
+	login_failed(s, outcome == SASL_WRONG       ? ERR_AUTH_FAILED
+	                : outcome == SASL_DISABLED  ? ERR_DISABLED
+	                : outcome == SASL_THROTTLED ? ERR_LIMIT
+	                                            : ERR_TEMPORARY);
+}
+
+void cmd_auth(struct pop3_session *s, const struct pop3_request *req)
+{
+	struct error err;
+
+	if (req->arg_count == 0) {
+		list_mechanisms(s);
+		return;
+	}
+	if (!sasl_new(s->server->auth, &s->peer, req->args[0], session_is_private(s), on_outcome, s, &s->sasl, &err)) {
+		if (err.code == ERR_UNSUPPORTED)
+			reply_bad(s, err.reason);
+		else
+			reply_refuse(s, &err);
+		return;
+	}
+	s->has_user = false;
+	conn_set_line_limit(s->conn, SASL_LINE_MAX + 2);
+	session_wait(s);
+	sasl_start(s->sasl, req->arg_count == 2, req->args[1]);
+}
+
+void auth_line(struct pop3_session *s, struct span line)
+{
+	if (!s->sasl_done) {
+		session_wait(s);
+		sasl_step(s->sasl, line);
+	} else if (line.len == 0) {
+		end_exchange(s);
+		login_begin(s, s->account_id);
+	} else {
+		refuse_exchange(s, "an empty line was expected");
+	}
+}
+
+void auth_line_too_long(struct pop3_session *s)
+{
+	refuse_exchange(s, "the line is too long");
+}
