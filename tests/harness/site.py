@@ -147,17 +147,17 @@ def give(path):
 
 class Site:
     def __init__(self, settings=None, users=("alice", "bob", "carol"), env=None, folder=None, data_dir=None,
-                 plaintext=True, workers=2, second_name=None):
+                 plaintext=True, workers=2, second_name=None, existing=False):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="phs-", dir="/tmp"))
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
         self.data = Path(data_dir) if data_dir else self.folder / "data"
         self.config = self.folder / "posthouse.conf"
         self.log_path = self.folder / "log"
-        self.env = {**os.environ, **(env or {})}
+        self.serve_env = {**os.environ, **(env or {})}
+        self.log_target = self.log_path
         self.process = None
         self.log_file = None
-        self.killed = False
         self.ports = {name: free_port() for name in PORTS}
         self.ca = CA(self.folder / "ca")
         give(self.ca.folder)
@@ -181,8 +181,10 @@ class Site:
         if os.geteuid() == 0:
             self.settings["server.user"] = SERVICE_USER
         self.settings.update(settings or {})
+        self.settings.update({f"listen.{name}": port for name, port in self.ports.items()})
         self.write_config()
-        self.posthouse("domain", "add", DOMAIN)
+        if not existing:
+            self.posthouse("domain", "add", DOMAIN)
         for name in users:
             self.add_user(name)
 
@@ -200,7 +202,7 @@ class Site:
         """Runs a command of the admin's; returns its standard output. want=None: any exit code, returns the process."""
         done = subprocess.run(
             [str(POSTHOUSE), "--config", str(self.config), *map(str, args)],
-            input=stdin, capture_output=True, text=True, timeout=120, env=self.env, check=False,
+            input=stdin, capture_output=True, text=True, timeout=120, check=False,
         )
         if want is None:
             return done
@@ -236,12 +238,12 @@ class Site:
     # --- running
 
     def start(self):
-        self.log_file = open(self.log_path, "ab")
+        self.log_file = open(self.log_target, "ab")
         self.process = subprocess.Popen(
             [str(POSTHOUSE), "--config", str(self.config), "serve"],
-            stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, env=self.env, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, start_new_session=True,
+            env=self.serve_env,
         )
-        self.killed = False
         self.wait_ready()
         return self
 
@@ -270,7 +272,8 @@ class Site:
             try:
                 code = process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                self._kill_group(process)
+                self.process = process
+                self.kill()
                 raise SiteError(f"not ended {STOP_SECONDS} s after SIGTERM\n{self.log_tail()}") from None
             self.log_file.close()
             if check and code != 0:
@@ -290,16 +293,12 @@ class Site:
 
     def kill(self):
         """SIGKILL to the supervisor and all it started."""
+        for pid in self.processes():  # the supervisor first: it must not see its children die
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process, self.process = self.process, None
-        self._kill_group(process)
-        self.log_file.close()
-        self.killed = True
-
-    @staticmethod
-    def _kill_group(process):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_SECONDS)
+        self.log_file.close()
 
     def log_text(self):
         return self.log_path.read_text(errors="backslashreplace") if self.log_path.exists() else ""

@@ -392,6 +392,8 @@ static const struct {
 	{ "ISEMAIL_ERR_EXPECTING_QTEXT", true, "RFC 5322 §4.1 obs-qtext, and NUL does not end a value" },
 	{ "ISEMAIL_ERR_EXPECTING_CTEXT", true, "RFC 5322 §4.1 obs-ctext, and NUL does not end a value" },
 	{ "ISEMAIL_ERR_EXPECTING_QPAIR", true, "RFC 5322 §4.1 obs-qp and RFC 6532 §3.2: any octet may be quoted" },
+	{ "ISEMAIL_RFC5322_DOMLIT_OBSDTEXT", false,
+	        "RFC 5322 §4.4: obs-dtext is to be read, and is; well formed it is not" },
 	{ "ISEMAIL_ERR_EXPECTING_DTEXT", true, "RFC 5322 §4.4 obs-dtext" },
 };
 
