@@ -8,7 +8,8 @@
 
 #include "base/error.h"
 
-/* As root: becomes `user` (and its groups) for good and sets no_new_privs. As another user: only no_new_privs. */
+/* As root: becomes `user` (and its groups) for good and sets no_new_privs; NULL, "" and "root" keep root, with a warning.
+ * As another user: only no_new_privs. */
 bool privileges_drop(const char *user, struct error *err);
 
 enum sandbox_access { SANDBOX_READ, SANDBOX_WRITE /* and read, create, link, remove */ };
@@ -19,12 +20,15 @@ struct sandbox_path {
 };
 
 struct sandbox_settings {
-	const struct sandbox_path *paths; /* the only ones that can be opened from now on (Landlock) */
+	/* The only ones that can be opened from now on (Landlock), but for what libc and the libraries read by themselves
+	 * (list in sandbox.c). What is open already stays usable. */
+	const struct sandbox_path *paths;
 	size_t path_count;
 };
 
 /* Landlock on the paths; a seccomp filter that forbids exec, ptrace, mounting, modules, new namespaces and other calls that no
- * mail daemon makes; core dumps of secrets off (PR_SET_DUMPABLE 0). Only this thread and those it starts later. */
+ * mail daemon makes; core dumps of secrets off (PR_SET_DUMPABLE 0). Only this thread and those it starts later. Under a
+ * sanitizer only Landlock. No new processes, no signals to others; sockets are Unix, IPv4, IPv6 and netlink. */
 bool sandbox_enter(const struct sandbox_settings *settings, struct error *err);
 
 #endif
