@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define WORKER_THREADS 16 /* many waiting writers make one sync cheaper than few (design.md §5); idle ones end */
+#define TIDY_EVERY_MS  60000
 #define SANDBOX_MAX    (16 + 4 * SETTINGS_CERTIFICATES_MAX)
 
 struct program {
@@ -29,6 +30,9 @@ struct program {
 	struct listener *listeners[SERVICE_FDS_MAX];
 	size_t listener_count;
 	struct smtp_server server;
+	uv_timer_t tidy_timer;
+	struct worker_job tidy_job;
+	bool tidying;
 };
 
 /* One kind of listening socket; `program` is set at start. */
@@ -43,6 +47,32 @@ static struct port {
 	{ "submissions", PORT_SUBMIT_TLS, true, NULL },
 };
 
+/* --- account files that nobody uses ------------------------------------------------------------------------------ */
+
+static void run_tidy(struct worker_job *job)
+{
+	struct program *program = container_of(job, struct program, tidy_job);
+
+	store_close_idle(program->server.accept.store, TIDY_EVERY_MS);
+	(void)malloc_trim(0); /* after a burst of mail its memory is the machine's again */
+}
+
+static void on_tidied(struct worker_job *job)
+{
+	container_of(job, struct program, tidy_job)->tidying = false;
+}
+
+static void on_tidy_time(uv_timer_t *timer)
+{
+	struct program *program = container_of(timer, struct program, tidy_timer);
+
+	if (program->tidying)
+		return;
+	program->tidying = true;
+	program->tidy_job = (struct worker_job) { .run = run_tidy, .done = on_tidied, .lane = WORKER_WRITE };
+	worker_submit(program->pool, &program->tidy_job);
+}
+
 /* --- the end ---------------------------------------------------------------------------------------------------- */
 
 /* Closes everything that keeps the loop alive. */
@@ -54,6 +84,8 @@ static void stop(struct program *program)
 		auth_client_close(&program->server.auth);
 	if (program->tls != NULL)
 		tls_context_unwatch(program->tls);
+	if (!uv_is_closing((uv_handle_t *)&program->tidy_timer))
+		uv_close((uv_handle_t *)&program->tidy_timer, NULL);
 	if (program->pool != NULL)
 		worker_pool_free(&program->pool);
 	if (program->service != NULL)
@@ -203,6 +235,7 @@ static bool start_threads(struct program *program, struct error *err)
 	if (!worker_pool_new(&program->loop, WORKER_THREADS, &program->pool, err))
 		return false;
 	program->server.pool = program->pool;
+	uv_timer_start(&program->tidy_timer, on_tidy_time, TIDY_EVERY_MS, TIDY_EVERY_MS);
 	if (!auth_client_new(&program->loop, authd, &program->server.auth, err))
 		return false;
 	return program->tls == NULL || tls_context_watch(program->tls, &program->loop, program->pool, err);
@@ -301,7 +334,7 @@ int main(int argc, char **argv)
 	(void)mallopt(
 	        M_ARENA_MAX, 4); /* an arena for each of many threads would cost more memory than it saves waiting */
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (uv_loop_init(&program.loop) != 0)
+	if (uv_loop_init(&program.loop) != 0 || uv_timer_init(&program.loop, &program.tidy_timer) != 0)
 		return EXIT_FAILURE;
 	error_clear(&err);
 	ok = start(&program, config_argument(argc, argv), &err);
