@@ -34,6 +34,8 @@ struct batch_result {
 	uint64_t modseq;    /* the account's after this batch */
 	/* The UIDs given by append, copy and move, in the order of the operations and within them of the set. */
 	const uint32_t *uids; /* owned by the batch */
+	const uint32_t
+	        *source_uids; /* beside each: the UID it was copied or moved from (RFC 4315 COPYUID); 0 for append */
 	size_t uid_count;
 };
 

@@ -39,6 +39,8 @@ bool store_remove_account(struct store *store, int64_t account_id, struct error 
 bool account_open(struct store *store, int64_t account_id, struct account **out, struct error *err);
 void account_release(struct account **account);
 int64_t account_id(const struct account *account);
+/* Closes the account files that nobody has used for so long; a daemon calls it every minute or so. */
+void store_close_idle(struct store *store, int64_t idle_ms);
 
 /* The exclusive maildrop of POP3 (RFC 1939 §4), across all processes; given back by the kernel when the process dies.
  * ERR_BUSY at once when another session has it. */

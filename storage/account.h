@@ -1,0 +1,43 @@
+/* storage/account.h — inside of an open account; for storage/ only. */
+#ifndef STORAGE_ACCOUNT_H
+#define STORAGE_ACCOUNT_H
+
+#include "storage/mail_sql.h"
+#include "storage/store.h"
+
+#include <pthread.h>
+
+#define THREAD_KEY_LEN  16
+#define ACCOUNT_TIDY_MS (3600 * 1000) /* how often a handle looks for what has grown old */
+
+struct notifier;
+struct reserve;
+
+struct account {
+	struct store *store;
+	struct account *next; /* most recently used first */
+	int64_t id;
+	char path[DATABASE_PATH_MAX]; /* accounts/<id> */
+	struct database *database;
+	bool in_use;
+	int64_t used_at; /* clock_mono_ms() */
+	int64_t tidied_at;
+	uint8_t thread_key[THREAD_KEY_LEN];
+};
+
+struct store {
+	char data_dir[DATABASE_PATH_MAX / 2];
+	unsigned accounts_max;
+	unsigned keep_expunged_days;
+	pthread_mutex_t mutex; /* of the list, in_use and count */
+	pthread_cond_t given_back;
+	struct account *accounts;
+	unsigned count;
+	struct notifier *notifier;
+	struct reserve *reserve;
+};
+
+/* Reads what never changes and sees that the file is this account's. */
+bool account_check_constant(struct account *account, struct error *err);
+
+#endif

@@ -1,0 +1,131 @@
+#include "storage/change.h"
+
+#include "base/check.h"
+#include "message/summary.h"
+#include "storage/checksum.h"
+#include "storage/content.h"
+#include "storage/spool_private.h"
+
+#define TRAIT_REPLY      1
+#define TRAIT_ATTACHMENT 2
+
+static bool within_quota(const struct change *change, uint64_t size, struct error *err)
+{
+	const struct account_row *row = &change->state.row;
+	const struct batch *batch = change->batch;
+
+	if (batch->limit_bytes != 0 && row->usage_bytes + size > batch->limit_bytes)
+		return error_set(err, ERR_OVER_QUOTA, "the mailbox is full");
+	if (batch->limit_messages != 0 && row->usage_messages + 1 > batch->limit_messages)
+		return error_set(err, ERR_OVER_QUOTA, "the mailbox is full: too many messages");
+	return true;
+}
+
+static bool find_target(
+        struct change *change, const struct operation *operation, struct mailbox_state **out, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	int64_t id;
+
+	if (operation->use == USE_NONE)
+		return change_mailbox(change, operation->mailbox_id, out, err);
+	if (!DATABASE_QUERY(change->database, MAIL_MAILBOX_BY_USE, &rows, err, V_INT(operation->use)))
+		return false;
+	step = database_step(change->database, rows, err);
+	id = step == STEP_ROW ? sqlite3_column_int64(rows, 0) : 0;
+	database_done(rows);
+	if (step == STEP_DONE)
+		return error_set(err, ERR_NO_SUCH_MAILBOX, "no mailbox for that use");
+	return step == STEP_ROW && change_mailbox(change, id, out, err);
+}
+
+static bool insert_message(struct change *change, const struct new_message *message, uint64_t size, int64_t id,
+        int64_t thread_id, struct error *err)
+{
+	const struct message_summary *summary = message->summary;
+	int traits = (summary->subject_is_reply ? TRAIT_REPLY : 0) | (summary->has_attachment ? TRAIT_ATTACHMENT : 0);
+
+	return DATABASE_RUN(change->database, MAIL_MESSAGE_NEW, err, V_INT(id), V_INT(thread_id),
+	        V_INT(message->internal_date_ms), summary->has_date ? V_INT(summary->date) : V_NULL, V_INT(size),
+	        V_INT(summary->header_len), V_INT(traits), V_BLOB(summary->envelope), V_BLOB(summary->body),
+	        V_BLOB(summary->body_structure), V_BLOB(summary->parts), V_TEXT(summary->preview),
+	        V_TEXT(summary->base_subject), V_BLOB(summary->message_id), V_BLOB(summary->in_reply_to),
+	        V_BLOB(summary->references));
+}
+
+/* head: the prefix, and of the body what belongs to the header; *skip is how much of the body that was. */
+static bool build_head(struct change *change, const struct new_message *message, size_t *skip, struct error *err)
+{
+	uint64_t header = message->summary->header_len, body = spool_size(message->body);
+	struct buffer *head = &change->head;
+	size_t got;
+
+	*skip = 0;
+	if (header > message->prefix.len && header <= CONTENT_HEAD_MAX)
+		*skip = (size_t)(header - message->prefix.len < body ? header - message->prefix.len : body);
+	buffer_clear(head);
+	if (!buffer_append_span(head, message->prefix) || !buffer_reserve(head, *skip + 1))
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!spool_read(message->body, 0, head->data + head->len, *skip, &got, err))
+		return false;
+	CHECK(got == *skip);
+	head->len += got;
+	return true;
+}
+
+static bool insert_content(struct change *change, const struct operation *operation, int64_t id, struct error *err)
+{
+	const struct new_message *message = &operation->message;
+	struct span head, rest;
+	size_t skip;
+
+	if (!build_head(change, message, &skip, err))
+		return false;
+	head = buffer_span(&change->head);
+	if (operation->linked)
+		return DATABASE_RUN(change->database, MAIL_CONTENT_NEW, err, V_INT(id), V_INT(CONTENT_FILE),
+		        V_INT(spool_size(message->body)), V_INT(skip), V_NULL, V_TEXT(span_of(operation->body.text)),
+		        V_BLOB(head), V_NULL);
+	rest = span_skip(spool_memory(message->body), skip);
+	return DATABASE_RUN(change->database, MAIL_CONTENT_NEW, err, V_INT(id), V_INT(CONTENT_ROW), V_INT(rest.len),
+	        V_INT(0), V_INT(content_checksum(head, rest)), V_NULL, V_BLOB(head), V_BLOB(rest));
+}
+
+static bool insert_membership(struct change *change, struct mailbox_state *mailbox, const struct new_message *message,
+        uint64_t size, int64_t id, struct error *err)
+{
+	uint32_t uid = mailbox->uid_next;
+
+	if (!DATABASE_RUN(change->database, MAIL_ROW_NEW, err, V_INT(mailbox->id), V_INT(uid), V_INT(id), V_INT(size),
+	            V_INT(message->flags), V_INT(change_modseq(change))))
+		return false;
+	change_touch(change, mailbox);
+	mailbox->uid_next++;
+	mailbox->messages++;
+	mailbox->unseen += (message->flags & FLAG_SEEN) == 0;
+	mailbox->deleted += (message->flags & FLAG_DELETED) != 0;
+	mailbox->size += size;
+	return batch_add_uid(change->batch, uid, 0, err);
+}
+
+bool apply_append(struct change *change, struct operation *operation, struct error *err)
+{
+	const struct new_message *message = &operation->message;
+	uint64_t size = message->prefix.len + spool_size(message->body);
+	struct mailbox_state *mailbox;
+	int64_t id, thread_id;
+
+	if (!find_target(change, operation, &mailbox, err) || !within_quota(change, size, err))
+		return false;
+	if (size > UINT32_MAX)
+		return error_set(err, ERR_TOO_LARGE, "message too large");
+	if (mailbox->uid_next == UINT32_MAX)
+		return error_set(err, ERR_LIMIT, "no more UIDs in this mailbox");
+	id = change->state.row.id_next++;
+	change->state.row.usage_bytes += size;
+	change->state.row.usage_messages++;
+	return thread_assign(change, message->summary, id, &thread_id, err) &&
+	       insert_message(change, message, size, id, thread_id, err) &&
+	       insert_content(change, operation, id, err) && insert_membership(change, mailbox, message, size, id, err);
+}

@@ -1,0 +1,27 @@
+/* storage/body.h — large bodies as files: accounts/<id>/blobs/<first two digits>/<32 hexadecimal digits>.
+ *
+ * A file is made durable (data, then its name) before the row that names it; it is removed after the row is gone. So a file
+ * without a row is rubbish to collect, and a row without a file is damage. For storage/ only; calls wait for the disk. */
+#ifndef STORAGE_BODY_H
+#define STORAGE_BODY_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+#include <stdint.h>
+
+#define BODY_NAME_LEN 32
+
+struct spool;
+
+struct body_name {
+	char text[BODY_NAME_LEN + 1];
+};
+
+/* Gives a large spool a name in this account, durable on return. account_path: accounts/<id>. */
+bool body_link(const char *account_path, struct spool *spool, struct body_name *name, struct error *err);
+void body_remove(const char *account_path, const char *name);
+/* The file, checked to be `length` octets long; -1: ERR_DAMAGED (missing or of another length), ERR_IO. */
+int body_open(const char *account_path, struct span name, uint64_t length, struct error *err);
+
+#endif

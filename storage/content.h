@@ -1,0 +1,11 @@
+/* storage/content.h — how the octets of a message lie in a row of `content` (schema/mail-1.sql). For storage/ only. */
+#ifndef STORAGE_CONTENT_H
+#define STORAGE_CONTENT_H
+
+#include "base/macros.h"
+
+#define CONTENT_HEAD_MAX (128 * KIB) /* a longer header block stays in the blob */
+
+enum content_class { CONTENT_ROW = 0, CONTENT_FILE = 1 };
+
+#endif

@@ -1,0 +1,295 @@
+#include "storage/store.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "storage/account.h"
+#include "storage/notify.h"
+#include "storage/reserve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const site_dirs[] = { "", "/accounts", "/spool", "/run", "/run/notify" };
+
+static bool make_site_dirs(const char *data_dir, struct error *err)
+{
+	char path[DATABASE_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(site_dirs); i++) {
+		snprintf(path, sizeof(path), "%s%s", data_dir, site_dirs[i]);
+		if (!file_make_dir(path, 0700, err))
+			return false;
+	}
+	return file_sync_dir(data_dir, err);
+}
+
+static bool store_init(struct store *store, const struct store_settings *settings, struct error *err)
+{
+	pthread_condattr_t monotonic;
+
+	snprintf(store->data_dir, sizeof(store->data_dir), "%s", settings->data_dir);
+	store->accounts_max = settings->accounts_max > 0 ? settings->accounts_max : STORE_ACCOUNTS_DEFAULT;
+	store->keep_expunged_days = settings->keep_expunged_days;
+	pthread_mutex_init(&store->mutex, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&store->given_back, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (!make_site_dirs(store->data_dir, err))
+		return false;
+	store->notifier = notifier_new(store->data_dir);
+	store->reserve = reserve_new(store->data_dir);
+	if (store->notifier == NULL || store->reserve == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	return true;
+}
+
+bool store_open(const struct store_settings *settings, struct store **out, struct error *err)
+{
+	struct store *store;
+
+	*out = NULL;
+	if (strlen(settings->data_dir) >= sizeof(store->data_dir))
+		return error_detail(err, ERR_TOO_LONG, "data directory: %.200s", settings->data_dir);
+	store = calloc(1, sizeof(*store));
+	if (store == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	if (!store_init(store, settings, err)) {
+		store_close(&store);
+		return false;
+	}
+	*out = store;
+	return true;
+}
+
+static void account_free(struct account *account)
+{
+	database_close(&account->database);
+	free(account);
+}
+
+void store_close(struct store **store)
+{
+	struct store *gone = *store;
+
+	if (gone == NULL)
+		return;
+	while (gone->accounts != NULL) {
+		struct account *account = gone->accounts;
+
+		CHECK(!account->in_use);
+		gone->accounts = account->next;
+		account_free(account);
+	}
+	notifier_free(&gone->notifier);
+	reserve_free(&gone->reserve);
+	pthread_cond_destroy(&gone->given_back);
+	pthread_mutex_destroy(&gone->mutex);
+	free(gone);
+	*store = NULL;
+}
+
+const char *store_data_dir(const struct store *store)
+{
+	return store->data_dir;
+}
+
+/* The list functions are called with the mutex held. */
+static struct account *list_find(struct store *store, int64_t id)
+{
+	struct account *account = store->accounts;
+
+	while (account != NULL && account->id != id)
+		account = account->next;
+	return account;
+}
+
+static void list_remove(struct store *store, struct account *account)
+{
+	struct account **at = &store->accounts;
+
+	while (*at != account)
+		at = &(*at)->next;
+	*at = account->next;
+	store->count--;
+}
+
+static void list_add_first(struct store *store, struct account *account)
+{
+	account->next = store->accounts;
+	store->accounts = account;
+	store->count++;
+}
+
+/* Takes the least recently used account that nobody has and that was last used before `since` off the list. */
+static struct account *list_take_idle(struct store *store, int64_t since)
+{
+	struct account *idle = NULL;
+
+	for (struct account *account = store->accounts; account != NULL; account = account->next) {
+		if (!account->in_use && account->used_at < since)
+			idle = account;
+	}
+	if (idle != NULL)
+		list_remove(store, idle);
+	return idle;
+}
+
+static bool wait_for_turn(struct store *store, const struct timespec *deadline, struct error *err)
+{
+	if (pthread_cond_timedwait(&store->given_back, &store->mutex, deadline) == ETIMEDOUT)
+		return error_detail(err, ERR_BUSY, "another thread holds the account");
+	return true;
+}
+
+static struct account *account_alloc(struct store *store, int64_t id, struct error *err)
+{
+	struct account *account = calloc(1, sizeof(*account));
+
+	if (account == NULL) {
+		error_set(err, ERR_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	account->store = store;
+	account->id = id;
+	account->tidied_at = clock_mono_ms();
+	snprintf(account->path, sizeof(account->path), "%s/accounts/%" PRId64, store->data_dir, id);
+	return account;
+}
+
+/* With the mutex held: the account's place in the list, ours from now on; *evicted is to be closed without the mutex. */
+static struct account *take_place(struct store *store, int64_t id, struct account **evicted, struct error *err)
+{
+	struct timespec deadline;
+	struct account *account;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += STORE_LOCK_WAIT_MS / 1000;
+	while ((account = list_find(store, id)) != NULL && account->in_use) {
+		if (!wait_for_turn(store, &deadline, err))
+			return NULL;
+	}
+	if (account != NULL)
+		list_remove(store, account);
+	else if ((account = account_alloc(store, id, err)) == NULL)
+		return NULL;
+	else if (store->count >= store->accounts_max)
+		*evicted = list_take_idle(store, INT64_MAX);
+	account->in_use = true;
+	list_add_first(store, account);
+	return account;
+}
+
+bool account_check_constant(struct account *account, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	int64_t id;
+
+	if (!database_query(account->database, MAIL_CONSTANT, NULL, 0, &rows, err))
+		return false;
+	step = database_step(account->database, rows, err);
+	id = step == STEP_ROW ? sqlite3_column_int64(rows, 0) : 0;
+	if (step == STEP_ROW && database_text(rows, 1).len == THREAD_KEY_LEN)
+		memcpy(account->thread_key, database_text(rows, 1).ptr, THREAD_KEY_LEN);
+	database_done(rows);
+	if (step == STEP_FAILED)
+		return false;
+	if (step == STEP_DONE || id != account->id)
+		return error_detail(err, ERR_DAMAGED, "%.200s is the file of another account", account->path);
+	return true;
+}
+
+static bool connect_account(struct account *account, struct error *err)
+{
+	char path[DATABASE_PATH_MAX + 16];
+	bool ok;
+
+	if (account->database != NULL)
+		return true;
+	snprintf(path, sizeof(path), "%s/mail.db", account->path);
+	if (access(account->path, F_OK) != 0 && errno == ENOENT)
+		return error_detail(err, ERR_NO_SUCH_ACCOUNT, "%.200s is not there", account->path);
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return error_detail(err, ERR_DAMAGED, "%.200s is not there", path);
+	ok = database_open(path, &mail_kind, false, &account->database, err);
+	if (!ok && err->code == ERR_NO_SPACE && reserve_release(account->store->reserve))
+		ok = database_open(path, &mail_kind, false, &account->database, err);
+	if (!ok)
+		return false;
+	if (account_check_constant(account, err))
+		return true;
+	database_close(&account->database);
+	return false;
+}
+
+bool account_open(struct store *store, int64_t account_id, struct account **out, struct error *err)
+{
+	struct account *evicted = NULL, *account;
+
+	*out = NULL;
+	if (account_id <= 0)
+		return error_detail(err, ERR_NO_SUCH_ACCOUNT, "account %" PRId64, account_id);
+	pthread_mutex_lock(&store->mutex);
+	account = take_place(store, account_id, &evicted, err);
+	pthread_mutex_unlock(&store->mutex);
+	if (evicted != NULL)
+		account_free(evicted);
+	if (account == NULL)
+		return false;
+	*out = account;
+	if (connect_account(account, err))
+		return true;
+	account_release(out);
+	return false;
+}
+
+void account_release(struct account **account)
+{
+	struct account *given = *account, *gone = NULL;
+	struct store *store;
+
+	if (given == NULL)
+		return;
+	store = given->store;
+	pthread_mutex_lock(&store->mutex);
+	CHECK(given->in_use);
+	given->in_use = false;
+	given->used_at = clock_mono_ms();
+	if (given->database == NULL) {
+		list_remove(store, given);
+		gone = given;
+	} else if (store->count > store->accounts_max) {
+		gone = list_take_idle(store, INT64_MAX);
+	}
+	pthread_cond_broadcast(&store->given_back);
+	pthread_mutex_unlock(&store->mutex);
+	if (gone != NULL)
+		account_free(gone);
+	*account = NULL;
+}
+
+int64_t account_id(const struct account *account)
+{
+	return account->id;
+}
+
+void store_close_idle(struct store *store, int64_t idle_ms)
+{
+	int64_t since = clock_mono_ms() - idle_ms + 1;
+	struct account *idle;
+
+	do {
+		pthread_mutex_lock(&store->mutex);
+		idle = list_take_idle(store, since);
+		pthread_mutex_unlock(&store->mutex);
+		if (idle != NULL)
+			account_free(idle);
+	} while (idle != NULL);
+}
