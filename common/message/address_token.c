@@ -148,7 +148,8 @@ static bool take_literal(struct token_scanner *scanner, struct token *token)
 	}
 	token->kind = TOKEN_LITERAL;
 	token->text = span_make(begin, inner.len + 2);
-	token->well_formed = memchr(inner.ptr, '[', inner.len) == NULL; /* RFC 5322 §3.4.1 dtext */
+	/* RFC 5322 §3.4.1 dtext; quoted pairs (§4.4 obs-dtext) are read, but not called well formed */
+	token->well_formed = memchr(inner.ptr, '[', inner.len) == NULL && memchr(inner.ptr, '\\', inner.len) == NULL;
 	return true;
 }
 

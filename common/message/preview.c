@@ -225,6 +225,8 @@ static void html_tag(struct preview *p, uint32_t c)
 {
 	if (c == '>') {
 		tag_done(p);
+	} else if (c == '<' && p->skip_until != NULL) {
+		name_begin(p); /* "a<b" in a script: only its end tag counts */
 	} else if ((c == '"' || c == '\'') && p->name_done && p->skip_until == NULL) {
 		p->quote = (char)c;
 		p->html_state = HTML_QUOTE;
