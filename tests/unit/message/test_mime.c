@@ -178,7 +178,7 @@ static void test_header_limits(void **state)
 	(void)state;
 	check_header_limit("X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n",
 	        MIME_HEADER_MAX + 1);
-	check_header_limit("X:\r\n", MIME_FIELDS_MAX * 4);
+	check_header_limit("X:\r\n", (MIME_FIELDS_MAX + 20) * 4);
 }
 
 static void test_headers_total(void **state)
