@@ -360,7 +360,8 @@ void sasl_start(struct sasl *sasl, bool has_initial, struct span initial)
 
 void sasl_step(struct sasl *sasl, struct span line)
 {
-	static const enum sasl_outcome outcomes[] = { SASL_OK, SASL_WRONG, SASL_DISABLED, SASL_THROTTLED, SASL_UNAVAILABLE };
+	static const enum sasl_outcome outcomes[] = { SASL_OK, SASL_WRONG, SASL_DISABLED, SASL_THROTTLED,
+		SASL_UNAVAILABLE };
 	struct buffer plain;
 	struct span rest, authzid, login;
 
@@ -463,7 +464,8 @@ bool mailbox_find(struct account *account, struct span name, struct mailbox_info
 	return error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox");
 }
 
-bool mailbox_rows(struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count, struct error *err)
+bool mailbox_rows(
+        struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count, struct error *err)
 {
 	(void)account;
 	(void)err;

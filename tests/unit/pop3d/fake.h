@@ -42,7 +42,8 @@ struct fake {
 
 extern struct fake fake;
 
-void fake_reset(void); /* loopback, plaintext allowed, an empty maildrop, user "alice@example.test", password "secret" */
+void fake_reset(
+        void); /* loopback, plaintext allowed, an empty maildrop, user "alice@example.test", password "secret" */
 void fake_add(const char *text);
 void fake_add_big(uint32_t size);
 void fake_connect(void);
