@@ -1,6 +1,6 @@
 /* Every mail of the ugly-mails vectors against what Dovecot 2.3 and Cyrus 3.6 say of it. Where the two agree, that is the answer;
  * where they differ, ours is Dovecot's (the one most clients are tried against), unless a row of ugly_mails_table.h says which
- * it is and why. A row that is not needed any more fails the test. differences.md tells the reasons in order. */
+ * it is and why. A row that is not needed any more fails the test. */
 #include "imap_value.h"
 #include "vectors.h"
 
