@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,14 +111,18 @@ static bool open_the_rest(struct supervisor *s, struct error *err)
 
 	(void)umask(0077);
 	site_path(s->settings, "run/active.conf", s->active_path, sizeof(s->active_path));
-	site_path(s->settings, "run/posthouse.sock", path, sizeof(path));
 	if (!take_pid_file(s->settings, err) || !site_check_tls(s->settings, err) ||
 	        !supervisor_write_active(s, s->settings, err))
 		return false;
 	s->secret_fd = make_secret(err);
 	if (s->secret_fd < 0)
 		return false;
-	s->status_fd = report_listen(path, err);
+	site_path(s->settings, "run/authd.sock", path, sizeof(path));
+	s->auth_fd = sockets_open_unix(path, SOCK_SEQPACKET, err);
+	if (s->auth_fd < 0)
+		return false;
+	site_path(s->settings, "run/posthouse.sock", path, sizeof(path));
+	s->status_fd = sockets_open_unix(path, SOCK_STREAM, err);
 	return s->status_fd >= 0;
 }
 
@@ -128,7 +133,10 @@ static void close_all(struct supervisor *s)
 	sockets_close(&s->sockets);
 	site_path(s->settings, "run/posthouse.sock", path, sizeof(path));
 	(void)unlink(path);
+	site_path(s->settings, "run/authd.sock", path, sizeof(path));
+	(void)unlink(path);
 	(void)close(s->status_fd);
+	(void)close(s->auth_fd);
 	(void)close(s->secret_fd);
 }
 

@@ -2,41 +2,13 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWERS_PER_TURN 16
-#define BACKLOG          16
-
-int report_listen(const char *path, struct error *err)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (!span_copy(span_of(path), address.sun_path, sizeof(address.sun_path))) {
-		(void)error_detail(err, ERR_BAD_VALUE, "%s is too long for a socket's name", path);
-		return -1;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		(void)error_errno(err, errno, "socket");
-		return -1;
-	}
-	(void)unlink(path); /* of a supervisor that is gone: we hold the pid file's lock */
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || chmod(path, 0600) != 0 ||
-	        listen(fd, BACKLOG) != 0) {
-		(void)error_errno(err, errno, path);
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 static const char *state_name(const struct slot *slot)
 {

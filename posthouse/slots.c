@@ -51,7 +51,10 @@ static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 	};
 	struct error err;
 
-	add_sockets(s, slot, &spec);
+	if (slot->kind->per_worker)
+		add_sockets(s, slot, &spec);
+	else
+		add_fd(&spec, s->auth_fd, slot->kind->name);
 	add_fd(&spec, s->secret_fd, "secret");
 	if (!program_find(s->libexec, slot->kind->name, path, sizeof(path))) {
 		LOG(LOG_ERROR, "serve.no_program", LOG_TEXT("name", slot->kind->name), LOG_TEXT("path", path));

@@ -1,5 +1,6 @@
 #include "posthouse/sockets.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -7,26 +8,55 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START, sd_listen_fds(3) */
 #define PROBE_PAUSE_MS  20
+#define UNIX_BACKLOG    64
 
 struct endpoint {
 	struct sockaddr_storage address;
 	socklen_t length;
+	uid_t owner; /* of the sockets; (uid_t)-1: us */
 };
 
-static bool endpoint_make(const char *address, uint32_t port, struct endpoint *out)
+/* SO_REUSEPORT joins sockets of one user only. Those of a start by root and those that a reload adds, when root is long gone,
+ * must belong together: all are the service user's. */
+static uid_t owner_of_sockets(const struct settings *settings)
+{
+	const struct passwd *user = geteuid() == 0 ? getpwnam(settings->server.user) : NULL;
+
+	return user != NULL ? user->pw_uid : (uid_t)-1;
+}
+
+static int socket_owned_by(uid_t owner, int family)
+{
+	int fd, saved;
+
+	if (owner != (uid_t)-1 && seteuid(owner) != 0)
+		return -1;
+	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	saved = errno;
+	if (owner != (uid_t)-1 && seteuid(0) != 0)
+		check_failed("seteuid(0)", __FILE__, __LINE__);
+	errno = saved;
+	return fd;
+}
+
+static bool endpoint_make(const struct settings *settings, const char *address, uint32_t port, struct endpoint *out)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->address;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->address;
 
 	memset(out, 0, sizeof(*out));
+	out->owner = owner_of_sockets(settings);
 	if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)port);
@@ -83,7 +113,7 @@ static bool bind_error(int errnum, const char *address, uint32_t port, struct er
 static int open_bound(const struct endpoint *where, bool reuse_port)
 {
 	int on = 1, saved;
-	int fd = socket(where->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket_owned_by(where->owner, where->address.ss_family);
 
 	if (fd < 0)
 		return -1;
@@ -174,7 +204,7 @@ static bool open_address(const struct settings *settings, struct socket_entry *e
 	struct endpoint where;
 	bool ours;
 
-	if (!endpoint_make(entry->address, entry->port, &where))
+	if (!endpoint_make(settings, entry->address, entry->port, &where))
 		return error_set(err, ERR_BAD_VALUE, "%s is not an address", entry->address);
 	entry->worker = 0;
 	ours = find(old, entry, true) != NULL;
@@ -260,12 +290,36 @@ bool sockets_port_free(const struct settings *settings, enum settings_port servi
 	uint32_t port = settings->listen.ports[service];
 
 	while (settings_take_item(&rest, &item)) {
-		if (!span_copy(item, address, sizeof(address)) || !endpoint_make(address, port, &where))
+		if (!span_copy(item, address, sizeof(address)) || !endpoint_make(settings, address, port, &where))
 			return error_set(err, ERR_BAD_VALUE, "%.*s is not an address", SPAN_FMT(span_first(item, 60)));
 		if (!probe(&where, 0) && !no_ipv6(errno, address, port))
 			return bind_error(errno, address, port, err);
 	}
 	return true;
+}
+
+int sockets_open_unix(const char *path, int type, struct error *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (!span_copy(span_of(path), address.sun_path, sizeof(address.sun_path))) {
+		(void)error_detail(err, ERR_BAD_VALUE, "%s is too long for a socket's name", path);
+		return -1;
+	}
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		(void)error_errno(err, errno, "socket");
+		return -1;
+	}
+	(void)unlink(path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || chmod(path, 0600) != 0 ||
+	        listen(fd, UNIX_BACKLOG) != 0) {
+		(void)error_errno(err, errno, path);
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* ---- inherited (sd_listen_fds(3)) ---- */

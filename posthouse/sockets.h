@@ -36,6 +36,10 @@ bool sockets_inherit(const struct settings *settings, struct sockets *out, struc
 bool sockets_open(const struct settings *settings, struct sockets *old, struct sockets *out, struct error *err);
 void sockets_close(struct sockets *sockets);
 
+/* A listening Unix socket (SOCK_STREAM, SOCK_SEQPACKET), for this user alone; takes the place of one that a killed supervisor
+ * left. The caller holds the pid file's lock. -1 on failure. */
+int sockets_open_unix(const char *path, int type, struct error *err);
+
 /* Is this port free on all its addresses, now? For `config check`. */
 bool sockets_port_free(const struct settings *settings, enum settings_port service, struct error *err);
 

@@ -29,7 +29,7 @@
 
 struct daemon_kind {
 	const char *name;
-	bool per_worker; /* else one process in all */
+	bool per_worker; /* else one process in all, which gets run/NAME.sock as the listening socket NAME */
 	const enum settings_port *services;
 	size_t service_count;
 };
@@ -66,6 +66,7 @@ struct supervisor {
 	int secret_fd;
 	int signal_fd;
 	int status_fd;
+	int auth_fd; /* run/authd.sock: kept open here, so that who asks while authd is replaced waits, and is answered */
 	int64_t started_ms;
 	int64_t started_wall_ms;
 	int64_t looked_ms; /* the last turn of the loop */
@@ -104,7 +105,6 @@ void supervisor_reload(struct supervisor *s, int64_t now);
 bool supervisor_write_active(const struct supervisor *s, const struct settings *settings, struct error *err);
 
 /* ---- report.c: what `posthouse status` is told, as JSON ---- */
-int report_listen(const char *path, struct error *err); /* a listening socket, or -1 */
 void report_answer(const struct supervisor *s, int64_t now);
 
 #endif

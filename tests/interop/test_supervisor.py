@@ -189,7 +189,7 @@ def test_children_get_what_the_protocol_promises(server):
     smtpd = [line for line in lines if "child smtpd" in line]
     assert all("names=smtp,secret,control fds=[3, 4, 5]" in line for line in smtpd), lines
     assert sorted(line.split("'--worker', '")[1][0] for line in smtpd) == ["0", "1"]
-    assert all("names=secret,control fds=[3, 4]" in line for line in lines if "child authd" in line), lines
+    assert all("names=authd,secret,control fds=[3, 4, 5]" in line for line in lines if "child authd" in line), lines
     secrets = {line.split()[2] for line in s.text().splitlines() if line.startswith("secret ")}
     assert len(secrets) == 1 and len(secrets.pop()) == 64
     s.signal(signal.SIGTERM)
