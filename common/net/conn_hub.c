@@ -98,10 +98,7 @@ static struct conn_hub *hub_new(uv_loop_t *loop)
 	buffer_init(&hub->spare, CONN_OUTPUT_MAX);
 	uv_idle_init(loop, &hub->idle);
 	uv_prepare_init(loop, &hub->prepare);
-	uv_prepare_start(&hub->prepare, on_prepare);
-	/* They serve conns; by themselves they are no reason for the loop to go on. */
-	uv_unref((uv_handle_t *)&hub->idle);
-	uv_unref((uv_handle_t *)&hub->prepare);
+	uv_prepare_start(&hub->prepare, on_prepare); /* also keeps the loop going while all conns are paused */
 	hub->idle.data = hub->prepare.data = hub;
 	hub->next = hubs;
 	hubs = hub;
