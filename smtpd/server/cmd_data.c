@@ -17,9 +17,9 @@ static void leave_data(struct smtp_session *s)
 	conn_set_mode(s->conn, CONN_LINES);
 }
 
-static void refuse_message(struct smtp_session *s, const struct error *err)
+static void refuse_message(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
 {
-	session_refuse(s, STAGE_MESSAGE, err);
+	session_refuse(s, stage, err);
 	session_end_message(s);
 }
 
@@ -67,9 +67,9 @@ static void on_delivered(void *arg, const struct delivery_outcome *outcome)
 	if (err.code == ERR_NONE) {
 		accepted(s, outcome);
 	} else {
-		if (outcome->partial && reply_for_error(STAGE_MESSAGE, err.code).code >= 500)
+		if (outcome->partial && reply_for_error(STAGE_DELIVERY, err.code).code >= 500)
 			err.code = ERR_TEMPORARY; /* the next try finds the mailboxes that have it, and says so then */
-		refuse_message(s, &err);
+		refuse_message(s, STAGE_DELIVERY, &err);
 		session_leave_if_draining(s);
 	}
 	session_go_on(s);
@@ -118,7 +118,7 @@ static void deliver(struct smtp_session *s)
 		return;
 	}
 	error_set(&transaction->failure, ERR_NO_MEMORY, "out of memory, try again later");
-	refuse_message(s, &transaction->failure);
+	refuse_message(s, STAGE_DATA, &transaction->failure);
 }
 
 static void end_of_data(struct smtp_session *s)
@@ -132,7 +132,7 @@ static void end_of_data(struct smtp_session *s)
 	if (transaction->failure.code == ERR_NONE)
 		deliver(s);
 	else
-		refuse_message(s, &transaction->failure);
+		refuse_message(s, STAGE_DATA, &transaction->failure);
 }
 
 /* --- octets on their way to the spool -------------------------------------------------------------------------- */
@@ -200,7 +200,7 @@ static void bad_octet(struct smtp_session *s)
 	struct error err;
 
 	error_set(&err, ERR_SYNTAX, "bare CR, bare LF or NUL in the message (RFC 5321 2.3.8), goodbye");
-	refuse_message(s, &err);
+	refuse_message(s, STAGE_DATA, &err);
 	session_end(s);
 }
 
@@ -232,7 +232,7 @@ size_t data_receive(struct smtp_session *s, struct span bytes)
 		end_of_data(s);
 	} else if (is_far_too_large(s)) {
 		error_set(&transaction->failure, ERR_TOO_LARGE, "message far too large, goodbye");
-		refuse_message(s, &transaction->failure);
+		refuse_message(s, STAGE_DATA, &transaction->failure);
 		session_end(s);
 	}
 	return offered - in.len;
@@ -246,7 +246,7 @@ void cmd_data(struct smtp_session *s, struct span args)
 
 	(void)args;
 	if (!spool_new(s->server->accept.store, s->server->settings.max_message_size, &transaction->spool, &err)) {
-		session_refuse(s, STAGE_MESSAGE, &err);
+		session_refuse(s, STAGE_DATA, &err);
 		return;
 	}
 	data_scan_init(&transaction->scan);

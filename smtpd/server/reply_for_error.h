@@ -10,7 +10,8 @@ enum smtp_stage {
 	STAGE_COMMAND,   /* anywhere else */
 	STAGE_SENDER,    /* MAIL */
 	STAGE_RECIPIENT, /* RCPT */
-	STAGE_MESSAGE,   /* from 354 to the end of data */
+	STAGE_DATA,      /* from 354 to the end of data */
+	STAGE_DELIVERY,  /* after it: judging and storing the message */
 	STAGE_COUNT
 };
 

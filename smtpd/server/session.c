@@ -180,7 +180,7 @@ void session_reply(struct smtp_session *s, unsigned code, const char *enhanced, 
 
 static void log_refusal(const struct smtp_session *s, enum smtp_stage stage, unsigned code, const struct error *err)
 {
-	static const char *const stages[STAGE_COUNT] = { "command", "sender", "recipient", "message" };
+	static const char *const stages[STAGE_COUNT] = { "command", "sender", "recipient", "data", "delivery" };
 
 	LOG(LOG_INFO, "smtp.refused", LOG_NUMBER("session", s->id), LOG_TEXT("port", port_name(s->port)),
 	        LOG_TEXT("peer", s->closing ? "" : conn_peer_text(s->conn)), LOG_TEXT("at", stages[stage]),
