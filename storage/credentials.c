@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "storage/address_key.h"
-#include "storage/database.h"
+#include "storage/directory_sql.h"
 #include "storage/schema.h"
 
 #include <stdio.h>
@@ -37,7 +37,7 @@ static const char *const statements[AUTH_STATEMENT_COUNT] = {
 	              "ON CONFLICT (account_id, service) DO UPDATE SET at = ?3, peer = ?4",
 };
 
-static const struct database_kind auth_kind = {
+const struct database_kind auth_kind = {
 	.application_id = 0x50486131,
 	.steps = steps,
 	.version = (int)ARRAY_LEN(steps),

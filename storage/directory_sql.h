@@ -30,6 +30,7 @@
 	                          "(SELECT account_id FROM address WHERE domain_id = ? AND local = ?)")                \
 	X(DIR_ACCOUNTS, "SELECT " ACCOUNT_INFO_COLUMNS "ORDER BY d.name, l.local")                                     \
 	X(DIR_ACCOUNTS_OF, "SELECT " ACCOUNT_INFO_COLUMNS "WHERE l.domain_id = ? ORDER BY l.local")                    \
+	X(DIR_ACCOUNT_IDS, "SELECT account_id FROM account")                                                           \
 	X(DIR_ACCOUNT_NEW, "INSERT INTO account (name, quota_bytes, quota_messages, disabled, created) "               \
 	                   "VALUES (?, ?, ?, 0, ?) RETURNING account_id")                                              \
 	X(DIR_ACCOUNT_DELETE, "DELETE FROM account WHERE account_id = ?")                                              \
@@ -53,5 +54,6 @@ enum directory_statement {
 };
 
 extern const struct database_kind directory_kind;
+extern const struct database_kind auth_kind; /* of auth.db; its statements are in credentials.c */
 
 #endif

@@ -1,0 +1,224 @@
+/* Every message can be read as it was recorded, and every body file belongs to one. In small reads, so that a large account
+ * does not keep the WAL from being emptied. */
+#include "storage/check_private.h"
+
+#include "base/clock.h"
+#include "storage/body.h"
+#include "storage/checksum.h"
+#include "storage/content.h"
+#include "storage/mail_sql.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTENTS_AT_ONCE 100
+#define SETTLE_MS        1000 /* a commit that frees a body removes the file a moment later */
+
+struct names {
+	struct body_name *name;
+	size_t count, capacity;
+};
+
+static bool add_name(struct names *names, const char *text, struct error *err)
+{
+	if (names->count == names->capacity) {
+		size_t capacity = names->capacity == 0 ? 64 : names->capacity * 2;
+		struct body_name *bigger = realloc(names->name, capacity * sizeof(*bigger));
+
+		if (bigger == NULL)
+			return error_set(err, ERR_NO_MEMORY, "out of memory");
+		names->name = bigger;
+		names->capacity = capacity;
+	}
+	snprintf(names->name[names->count++].text, sizeof(names->name->text), "%s", text);
+	return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct body_name));
+}
+
+/* A body file that was not there may be one that was expunged since our read began: look again in a new one. */
+static bool look_again(
+        struct check *check, struct database *database, const char *account_path, int64_t id, struct error *err)
+{
+	struct error problem;
+	sqlite3_stmt *rows;
+	enum step step;
+	int fd;
+
+	if (!DATABASE_QUERY(database, MAIL_CONTENT, &rows, err, V_INT(id)))
+		return false;
+	step = database_step(database, rows, err);
+	if (step == STEP_ROW) {
+		fd = body_open(account_path, database_text(rows, 5), (uint64_t)sqlite3_column_int64(rows, 2), &problem);
+		if (fd < 0)
+			check_report(check, FINDING_DAMAGE, false, "message %" PRId64 ": %s", id, problem.detail);
+		else
+			close(fd);
+	}
+	database_done(rows);
+	return step != STEP_FAILED;
+}
+
+struct doubts {
+	int64_t ids[CONTENTS_AT_ONCE];
+	unsigned count;
+};
+
+static bool check_body_file(
+        sqlite3_stmt *rows, const char *account_path, struct names *named, struct doubts *doubts, struct error *err)
+{
+	struct span file = database_text(rows, 3);
+	char name[BODY_NAME_LEN + 1];
+	struct error problem;
+	int fd = body_open(account_path, file, (uint64_t)sqlite3_column_int64(rows, 2), &problem);
+
+	if (fd < 0)
+		doubts->ids[doubts->count++] = sqlite3_column_int64(rows, 0);
+	else
+		close(fd);
+	return !span_copy(file, name, sizeof(name)) || add_name(named, name, err);
+}
+
+static void check_body_row(struct check *check, sqlite3_stmt *rows)
+{
+	struct span head = database_text(rows, 4), bytes = database_text(rows, 5);
+	int64_t id = sqlite3_column_int64(rows, 0);
+
+	if (bytes.len != (uint64_t)sqlite3_column_int64(rows, 2))
+		check_report(check, FINDING_DAMAGE, false, "message %" PRId64 ": body has not the recorded length", id);
+	else if (sqlite3_column_type(rows, 6) != SQLITE_NULL &&
+	         sqlite3_column_int64(rows, 6) != content_checksum(head, bytes))
+		check_report(check, FINDING_DAMAGE, false, "message %" PRId64 ": body does not match its checksum", id);
+}
+
+/* One read of at most CONTENTS_AT_ONCE messages after *last. */
+static bool check_some(struct check *check, struct database *database, const char *account_path, struct names *named,
+        int64_t *last, unsigned *count, struct error *err)
+{
+	struct doubts doubts = { .count = 0 };
+	sqlite3_stmt *rows;
+	enum step step;
+	bool ok = true;
+
+	*count = 0;
+	if (!DATABASE_QUERY(database, MAIL_CONTENTS_AFTER, &rows, err, V_INT(*last), V_INT(CONTENTS_AT_ONCE)))
+		return false;
+	while (ok && (step = database_step(database, rows, err)) == STEP_ROW) {
+		*last = sqlite3_column_int64(rows, 0);
+		(*count)++;
+		if (sqlite3_column_int64(rows, 1) == CONTENT_FILE)
+			ok = check_body_file(rows, account_path, named, &doubts, err);
+		else
+			check_body_row(check, rows);
+	}
+	database_done(rows);
+	ok = ok && step == STEP_DONE;
+	for (unsigned i = 0; ok && i < doubts.count; i++)
+		ok = look_again(check, database, account_path, doubts.ids[i], err);
+	return ok;
+}
+
+static bool check_contents(struct check *check, struct database *database, const char *account_path,
+        struct names *named, struct error *err)
+{
+	int64_t last = 0;
+	unsigned count;
+
+	do {
+		if (!check_some(check, database, account_path, named, &last, &count, err))
+			return false;
+	} while (count == CONTENTS_AT_ONCE);
+	return true;
+}
+
+static bool list_dir(const char *path, const char *prefix, struct names *there, struct error *err)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	struct stat st;
+	bool ok = true;
+
+	if (dir == NULL)
+		return true;
+	while (ok && (entry = readdir(dir)) != NULL) {
+		if (strlen(entry->d_name) == BODY_NAME_LEN && strncmp(entry->d_name, prefix, 2) == 0 &&
+		        fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		        clock_wall_ms() - (int64_t)st.st_ctim.tv_sec * 1000 > CHECK_YOUNG_MS)
+			ok = add_name(there, entry->d_name, err);
+	}
+	closedir(dir);
+	return ok;
+}
+
+/* The old files in blobs/. Read before the rows, so that a file whose row came meanwhile is not missed. */
+static bool list_files(const char *account_path, struct names *there, struct error *err)
+{
+	char path[DATABASE_PATH_MAX + 32], prefix[12];
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < 256; i++) {
+		snprintf(prefix, sizeof(prefix), "%02x", i);
+		snprintf(path, sizeof(path), "%s/blobs/%s", account_path, prefix);
+		ok = list_dir(path, prefix, there, err);
+	}
+	return ok;
+}
+
+static void report_rubbish(struct check *check, const char *account_path, const struct names *rubbish)
+{
+	char path[DATABASE_PATH_MAX + 64];
+
+	if (rubbish->count > 0)
+		usleep(SETTLE_MS * 1000);
+	for (size_t i = 0; i < rubbish->count; i++) {
+		const char *name = rubbish->name[i].text;
+
+		snprintf(path, sizeof(path), "%s/blobs/%.2s/%s", account_path, name, name);
+		if (access(path, F_OK) != 0)
+			continue;
+		if (check->settings->repair)
+			body_remove(account_path, name);
+		check_report(
+		        check, FINDING_RUBBISH, check->settings->repair, "body file %s belongs to no message", name);
+	}
+}
+
+static bool find_rubbish(struct check *check, const char *account_path, const struct names *there, struct names *named,
+        struct error *err)
+{
+	struct names rubbish = { 0 };
+	bool ok = true;
+
+	if (named->count > 0)
+		qsort(named->name, named->count, sizeof(*named->name), compare_names);
+	for (size_t i = 0; ok && i < there->count; i++) {
+		if (named->count == 0 || bsearch(&there->name[i], named->name, named->count, sizeof(*named->name),
+		                                 compare_names) == NULL)
+			ok = add_name(&rubbish, there->name[i].text, err);
+	}
+	if (ok)
+		report_rubbish(check, account_path, &rubbish);
+	free(rubbish.name);
+	return ok;
+}
+
+bool check_bodies(struct check *check, struct database *database, const char *account_path, struct error *err)
+{
+	struct names there = { 0 }, named = { 0 };
+	bool ok;
+
+	ok = list_files(account_path, &there, err) && check_contents(check, database, account_path, &named, err) &&
+	     find_rubbish(check, account_path, &there, &named, err);
+	free(there.name);
+	free(named.name);
+	return ok;
+}
