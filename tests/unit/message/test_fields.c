@@ -136,6 +136,7 @@ static const struct {
 	{ "", "a..b", "x", "\"a..b\"@x" },
 	{ "", ".a", "x", "\".a\"@x" },
 	{ "", "", "x", "\"\"@x" },
+	{ "", "=?a", "x", "\"=?a\"@x" },                             /* no reader may take it for an encoded word */
 	{ "a\r\nBcc: b@y", "a", "x\r\n y", "\"aBcc: b@y\" <a@xy>" }, /* always one line */
 	{ "J\xc3\xb6rg", "j", "x", "J\xc3\xb6rg <j@x>" },
 };
