@@ -11,9 +11,6 @@
 
 #define CHARSET_LABEL_MAX 64
 
-/* Whether we know the label. An empty label is known (US-ASCII). */
-bool charset_known(struct span label);
-
 /* Appends `in` as UTF-8. ASCII and UTF-8 text passes unchanged if the label is unknown, US-ASCII or UTF-8; otherwise it is
  * converted. Unknown labels: UTF-8 repaired. False when out is full (or out of memory). */
 bool charset_to_utf8(struct span label, struct span in, struct buffer *out);

@@ -12,10 +12,8 @@
 
 #include "base/error.h"
 
-#define SUMMARY_PREVIEW_CHARS  200        /* RFC 8970 §3.2: code points */
-#define SUMMARY_PREVIEW_SOURCE (32 * KIB) /* encoded octets of a text part that the preview is made from */
-#define SUMMARY_REFERENCES_MAX 100        /* message ids kept; of a longer list the first and the last ones */
-#define SUMMARY_TEXT_MAX       (8 * MIB)  /* envelope or body structure; beyond: the plain one of an opaque message */
+#define SUMMARY_REFERENCES_MAX 100       /* message ids kept; of a longer list the first and the last ones */
+#define SUMMARY_TEXT_MAX       (8 * MIB) /* envelope or body structure; beyond: the plain one of an opaque message */
 #define SUMMARY_PARTS_VERSION  1
 
 struct message_summary {
@@ -27,7 +25,7 @@ struct message_summary {
 
 	struct span parts;        /* binary, see message_parts_read() */
 	struct span header;       /* the header block with its empty line, at most HEADER_BLOCK_MAX octets of it */
-	struct span preview;      /* UTF-8, one line, at most SUMMARY_PREVIEW_CHARS; empty when there is no text */
+	struct span preview;      /* UTF-8, one line, at most PREVIEW_CHARS (preview.h); empty when there is no text */
 	struct span base_subject; /* RFC 5256 §2.1, UTF-8; case as sent */
 	bool subject_is_reply;    /* a reply or forward marker was taken off the subject (RFC 5256 §2.1) */
 
