@@ -1,8 +1,8 @@
 /* common/message/charset.h — text of any charset to UTF-8.
  *
  * Labels are matched as WHATWG's Encoding Standard has them, and some more that mail uses (KS_C_5601-1987, x-gbk, cp-850,
- * UTF-7 ...); only names out of our own table ever reach iconv. ISO-8859-1 and US-ASCII mean windows-1252, as in all
- * mail clients; text that claims one of these but is UTF-8 stays for the caller to judge: charset_to_utf8() does it.
+ * UTF-7 ...); only names out of our own table ever reach iconv. ISO-8859-1 means windows-1252, as in all
+ * mail clients. 8-bit text that says it is US-ASCII is UTF-8 when its first such character is, else windows-1252.
  * Never fails for bad text: what cannot be converted becomes U+FFFD. Any thread; a converter by one at a time. */
 #ifndef MESSAGE_CHARSET_H
 #define MESSAGE_CHARSET_H
@@ -11,8 +11,7 @@
 
 #define CHARSET_LABEL_MAX 64
 
-/* Appends `in` as UTF-8. ASCII and UTF-8 text passes unchanged if the label is unknown, US-ASCII or UTF-8; otherwise it is
- * converted. Unknown labels: UTF-8 repaired. False when out is full (or out of memory). */
+/* Appends `in` as UTF-8. An unknown label means UTF-8, repaired. False when out is full (or out of memory). */
 bool charset_to_utf8(struct span label, struct span in, struct buffer *out);
 
 /* The same as a stream: characters may be cut anywhere between feeds. NULL when out of memory. */

@@ -17,8 +17,8 @@
 #define SUMMARY_PARTS_VERSION  1
 
 struct message_summary {
-	/* IMAP syntax (RFC 3501, RFC 9051 §7.5.2), with the outer parentheses. Strings are quoted when they can be (7-bit
-	 * text without CR, LF, NUL), literals "{n}CRLF..." otherwise. No NIL envelope: always "(" ten fields ")". */
+	/* IMAP syntax (RFC 3501, RFC 9051 §7.5.2), with the outer parentheses. Strings are quoted when they can be (short
+	 * 7-bit text without CR, LF, NUL), literals "{n}CRLF..." otherwise. No NIL envelope: always "(" ten fields ")". */
 	struct span envelope;
 	struct span body_structure; /* extended (BODYSTRUCTURE) */
 	struct span body;           /* without extension data (BODY) */
