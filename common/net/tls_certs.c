@@ -20,7 +20,8 @@ struct generation {
 	size_t count;
 };
 
-static int index_in_context = -1;
+static int owned_index = -1;      /* in [0]: the generation goes with it */
+static int index_in_context = -1; /* in each: sessions hold [0] as well, so it is there as long as they are */
 static pthread_once_t index_once = PTHREAD_ONCE_INIT;
 
 /* --- errors ---------------------------------------------------------------------------------------------------- */
@@ -60,7 +61,8 @@ static void generation_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int i
 
 static void make_index(void)
 {
-	index_in_context = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, generation_free);
+	owned_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, generation_free);
+	index_in_context = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
 
 static struct generation *generation_new(SSL_CTX *owner, const struct tls_policy *policy)
@@ -74,7 +76,7 @@ static struct generation *generation_new(SSL_CTX *owner, const struct tls_policy
 	generation->contexts[0] = owner;
 	generation->count = 1;
 	generation->names = tls_names_new();
-	if (generation->names != NULL && SSL_CTX_set_ex_data(owner, index_in_context, generation) == 1)
+	if (generation->names != NULL && SSL_CTX_set_ex_data(owner, owned_index, generation) == 1)
 		return generation;
 	tls_names_free(generation->names);
 	free(generation);
@@ -148,6 +150,13 @@ static SSL_CTX *load_pair(const struct tls_paths *paths, struct error *err)
 	return NULL;
 }
 
+static bool adopt(struct generation *generation, SSL_CTX *ctx, size_t pair)
+{
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, generation);
+	return SSL_CTX_set_ex_data(ctx, index_in_context, generation) == 1 &&
+	       tls_names_add(generation->names, SSL_CTX_get0_certificate(ctx), pair);
+}
+
 static bool add_pair(struct generation *generation, const struct tls_paths *paths, struct error *err)
 {
 	SSL_CTX *ctx = load_pair(paths, err);
@@ -155,9 +164,7 @@ static bool add_pair(struct generation *generation, const struct tls_paths *path
 	if (ctx == NULL)
 		return false;
 	generation->contexts[generation->count] = ctx;
-	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, generation);
-	return tls_names_add(generation->names, SSL_CTX_get0_certificate(ctx), generation->count++) ||
-	       error_set(err, ERR_NO_MEMORY, "out of memory");
+	return adopt(generation, ctx, generation->count++) || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
 SSL_CTX *tls_certs_load(const struct tls_policy *policy, const struct tls_paths *pairs, size_t count, struct error *err)
@@ -168,12 +175,11 @@ SSL_CTX *tls_certs_load(const struct tls_policy *policy, const struct tls_paths 
 	if (owner == NULL)
 		return NULL;
 	generation = generation_new(owner, policy);
-	if (generation == NULL || !tls_names_add(generation->names, SSL_CTX_get0_certificate(owner), 0)) {
+	if (generation == NULL || !adopt(generation, owner, 0)) {
 		SSL_CTX_free(owner);
 		error_set(err, ERR_NO_MEMORY, "out of memory");
 		return NULL;
 	}
-	SSL_CTX_set_alpn_select_cb(owner, on_alpn, generation);
 	SSL_CTX_set_tlsext_servername_callback(owner, on_server_name);
 	SSL_CTX_set_tlsext_servername_arg(owner, generation);
 	for (size_t i = 1; i < count; i++)
