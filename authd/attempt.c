@@ -26,15 +26,17 @@ struct attempts {
 	struct failures *failures;
 	struct remembered *remembered;
 	struct nobody nobody;
-	unsigned parked;
+	unsigned checks_at_once;
+	unsigned parked_count;
+	TAILQ_HEAD(, attempt) parked; /* the longest waiting first */
 };
 
 /*  password, and remembered?  --yes--> CONFIRMING --auth.db still has the hash--> answer
  *      | no                               | no
  *      v                                  v
- *  admit: too fast --> PARKED (1 s) --> answer      <-- admission is what failures.h counts
- *      | must wait --> PARKED --.
- *      v                        v
+ *  admit (failures.h) --must wait--> PARKED --its time, or a right password from there--> admit
+ *      |                               `-----too long, or too many wait: answer
+ *      v
  *  LOOKING (auth.db) ---> SCRAM: answer at once
  *      v
  *  HASHING (verify.h) --> answer     (just before it runs: remembered meanwhile? then CONFIRMING)
@@ -58,15 +60,18 @@ struct attempt {
 	struct table_key address_key;
 	struct table_key memory_key;
 	struct failures_ticket ticket;
-	bool throttled; /* what the parked attempt is to be told */
+	int64_t parked_until_ms; /* then it is refused; 0: was not parked yet */
+	TAILQ_ENTRY(attempt) parked_link;
+	bool refused; /* parked only to be told so */
 	bool has_timer;
 	uv_timer_t timer;
 	struct lookup_job lookup;
 	struct verify_job verify;
 };
 
-static void confirm(struct attempt *attempt, uint32_t known_version);
-static void admit(struct attempt *attempt);
+static void confirm(struct attempt *attempt, uint64_t known_version);
+static void begin(struct attempt *attempt);
+static void wake_neighbours(struct attempts *shared, const struct table_key *address);
 static void look_up(struct attempt *attempt);
 
 static void attempt_release(struct attempt *attempt)
@@ -84,11 +89,18 @@ static void on_timer_closed(uv_handle_t *handle)
 	attempt_release(handle->data);
 }
 
+static void unpark(struct attempt *attempt)
+{
+	attempt->shared->parked_count--;
+	TAILQ_REMOVE(&attempt->shared->parked, attempt, parked_link);
+	uv_timer_stop(&attempt->timer);
+}
+
 /* The one place where an attempt ends, answered or not. */
 static void attempt_end(struct attempt *attempt)
 {
 	if (attempt->state == PARKED)
-		attempt->shared->parked--;
+		unpark(attempt);
 	attempt->state = ENDED;
 	if (attempt->has_timer)
 		uv_close((uv_handle_t *)&attempt->timer, on_timer_closed);
@@ -123,6 +135,8 @@ static void answer_status(struct attempt *attempt, enum auth_status status, cons
 static void answer_wrong(struct attempt *attempt, bool known)
 {
 	failures_wrong(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
+	if (failures_standing(attempt->shared->failures, &attempt->ticket, clock_mono_ms()) == STANDING_SUSPECT)
+		verify_suspect(attempt->shared->verify, &attempt->address_key);
 	answer_status(attempt, AUTH_WRONG, known ? "wrong password" : "unknown user");
 }
 
@@ -135,10 +149,14 @@ static void answer_unreadable(struct attempt *attempt)
 static void answer_ok(
         struct attempt *attempt, struct auth_answer *text, int64_t account_id, const char *login, const char *how)
 {
+	bool was_charged = attempt->ticket.charged;
+
 	text->status = AUTH_OK;
 	text->account_id = account_id;
 	(void)span_copy(span_of(login), text->login, sizeof(text->login));
 	failures_good(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
+	if (was_charged)
+		wake_neighbours(attempt->shared, &attempt->address_key);
 	notes_add(attempt->shared->notes, account_id, attempt->service, attempt->address);
 	log_login(attempt, LOG_INFO, "auth.ok", how);
 	answer(attempt, text);
@@ -159,15 +177,15 @@ static void on_wake(uv_timer_t *timer)
 {
 	struct attempt *attempt = timer->data;
 
-	if (attempt->throttled) {
+	if (attempt->refused) {
 		answer_status(attempt, AUTH_THROTTLED, "too many tries from the address");
 		return;
 	}
-	attempt->shared->parked--;
-	look_up(attempt);
+	unpark(attempt);
+	begin(attempt);
 }
 
-static void park(struct attempt *attempt, int64_t wait_ms)
+static void wake_at(struct attempt *attempt, int64_t wait_ms)
 {
 	if (!attempt->has_timer) {
 		uv_timer_init(attempt->shared->loop, &attempt->timer);
@@ -175,27 +193,59 @@ static void park(struct attempt *attempt, int64_t wait_ms)
 		attempt->has_timer = true;
 		attempt->holds++;
 	}
-	/* When too many wait already, the refusal does not. */
-	if (attempt->shared->parked >= ATTEMPT_PARKED_MAX) {
-		attempt->throttled = true;
-		wait_ms = 0;
-	}
-	attempt->shared->parked++;
-	attempt->state = PARKED;
 	uv_timer_start(&attempt->timer, on_wake, (uint64_t)wait_ms, 0);
+}
+
+static bool too_many_wait(const struct attempt *attempt)
+{
+	const struct attempt *other;
+	unsigned count = 0;
+
+	if (attempt->shared->parked_count >= ATTEMPT_PARKED_MAX)
+		return true;
+	TAILQ_FOREACH (other, &attempt->shared->parked, parked_link)
+		if (!other->refused &&
+		        memcmp(&other->address_key, &attempt->address_key, sizeof(attempt->address_key)) == 0)
+			count++;
+	return count >= ATTEMPT_PARKED_EACH;
+}
+
+static void park(struct attempt *attempt, int64_t now, int64_t wait_ms)
+{
+	bool is_new = attempt->parked_until_ms == 0;
+
+	if (is_new)
+		attempt->parked_until_ms = now + ATTEMPT_PARKED_MS;
+	if (is_new ? too_many_wait(attempt) : now >= attempt->parked_until_ms) {
+		attempt->refused = true;
+		wait_ms = is_new ? ATTEMPT_THROTTLED_MS : 0;
+	} else if (now + wait_ms > attempt->parked_until_ms) {
+		wait_ms = attempt->parked_until_ms - now;
+	}
+	attempt->state = PARKED;
+	attempt->shared->parked_count++;
+	TAILQ_INSERT_TAIL(&attempt->shared->parked, attempt, parked_link);
+	wake_at(attempt, wait_ms);
 }
 
 static void admit(struct attempt *attempt)
 {
-	int64_t now = clock_mono_ms(), start;
+	int64_t now = clock_mono_ms(), wait_ms;
 
-	attempt->throttled = !failures_admit(attempt->shared->failures, &attempt->ticket, now, &start);
-	if (attempt->throttled)
-		park(attempt, ATTEMPT_THROTTLED_MS);
-	else if (start > now)
-		park(attempt, start - now);
-	else
+	if (failures_admit(attempt->shared->failures, &attempt->ticket, now, &wait_ms))
 		look_up(attempt);
+	else
+		park(attempt, now, wait_ms);
+}
+
+/* A password was right: what was charged for it is free again, and its twins need no check of their own any more. */
+static void wake_neighbours(struct attempts *shared, const struct table_key *address)
+{
+	struct attempt *attempt;
+
+	TAILQ_FOREACH (attempt, &shared->parked, parked_link)
+		if (!attempt->refused && memcmp(&attempt->address_key, address, sizeof(*address)) == 0)
+			uv_timer_start(&attempt->timer, on_wake, 0, 0);
 }
 
 static void scram_first(struct attempt *attempt)
@@ -348,7 +398,7 @@ static void submit_lookup(struct attempt *attempt, enum attempt_state state)
 	lookup_submit(attempt->shared->lookup, &attempt->lookup);
 }
 
-static void confirm(struct attempt *attempt, uint32_t known_version)
+static void confirm(struct attempt *attempt, uint64_t known_version)
 {
 	attempt->lookup.has_known_version = true;
 	attempt->lookup.known_version = known_version;
@@ -427,46 +477,54 @@ void attempt_cancel(struct attempt *attempt)
 		attempt_release(attempt);
 }
 
+static bool open_all(struct attempts *attempts, const struct attempts_settings *settings, struct error *err)
+{
+	struct failures_settings limits = { .tries_per_minute = settings->tries_per_minute,
+		.longest_delay_ms = settings->longest_delay_ms };
+
+	attempts->checks_at_once = settings->checks_at_once;
+	attempts->failures = failures_new(&limits);
+	attempts->remembered = remembered_new(settings->remember_ms);
+	if (attempts->failures == NULL || attempts->remembered == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	return nobody_load(settings->data_dir, &attempts->nobody, err) &&
+	       lookup_new(settings->data_dir, &attempts->lookup, err) &&
+	       notes_new(attempts->loop, settings->data_dir, &attempts->notes, err);
+}
+
 bool attempts_new(uv_loop_t *loop, const struct attempts_settings *settings, struct attempts **out, struct error *err)
 {
 	struct attempts *attempts = calloc(1, sizeof(*attempts));
-	struct failures_settings limits = { .tries_per_minute = settings->tries_per_minute,
-		.longest_delay_ms = settings->longest_delay_ms };
 
 	if (attempts == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	attempts->loop = loop;
-	attempts->failures = failures_new(&limits);
-	attempts->remembered = remembered_new(settings->remember_ms);
-	if (attempts->failures == NULL || attempts->remembered == NULL) {
-		attempts_free(&attempts);
-		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	}
-	if (!nobody_load(settings->data_dir, &attempts->nobody, err) ||
-	        !worker_pool_new(loop, ATTEMPT_LOOKUP_THREADS, &attempts->pool, err) ||
-	        !lookup_new(attempts->pool, settings->data_dir, &attempts->lookup, err) ||
-	        !notes_new(loop, attempts->pool, settings->data_dir, &attempts->notes, err) ||
-	        !verify_new(loop, settings->checks_at_once, &attempts->verify, err)) {
-		attempts_close(attempts);
-		(void)uv_run(loop, UV_RUN_NOWAIT); /* closes the handles: the caller will not run the loop any more */
-		attempts_free(&attempts);
+	TAILQ_INIT(&attempts->parked);
+	if (!open_all(attempts, settings, err)) {
+		attempts_free(&attempts); /* notes, the only one with a handle, came last: no handle is open */
 		return false;
 	}
 	*out = attempts;
 	return true;
 }
 
+bool attempts_start(struct attempts *attempts, struct error *err)
+{
+	if (!worker_pool_new(attempts->loop, ATTEMPT_LOOKUP_THREADS, &attempts->pool, err) ||
+	        !verify_new(attempts->loop, attempts->checks_at_once, &attempts->verify, err))
+		return false;
+	lookup_start(attempts->lookup, attempts->pool);
+	notes_start(attempts->notes, attempts->pool);
+	return true;
+}
+
 void attempts_close(struct attempts *attempts)
 {
 	verify_free(&attempts->verify);
-	if (attempts->notes != NULL) {
-		notes_flush(attempts->notes);
-		while (worker_pending(attempts->pool) > 0)
-			(void)uv_run(attempts->loop, UV_RUN_ONCE);
-		notes_close(attempts->notes);
-	}
 	if (attempts->pool != NULL)
-		worker_pool_free(&attempts->pool);
+		notes_flush(attempts->notes);
+	worker_pool_free(&attempts->pool); /* runs what is queued */
+	notes_close(attempts->notes);
 }
 
 void attempts_free(struct attempts **attempts)

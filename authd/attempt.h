@@ -10,9 +10,11 @@
 
 #include <uv.h>
 
-#define ATTEMPT_PARKED_MAX     4096 /* that wait for their time; more are refused at once */
-#define ATTEMPT_THROTTLED_MS   1000 /* a refusal takes so long, to slow the asker down */
-#define ATTEMPT_LOOKUP_THREADS 2    /* one for lookups, one for notes */
+#define ATTEMPT_PARKED_MAX     4096  /* that wait for their time, in all; more are refused */
+#define ATTEMPT_PARKED_EACH    128   /* the same, of one address */
+#define ATTEMPT_PARKED_MS      30000 /* then it is refused; half of AUTH_TIMEOUT_MS */
+#define ATTEMPT_THROTTLED_MS   1000  /* a refusal takes at least so long, to slow the asker down */
+#define ATTEMPT_LOOKUP_THREADS 2     /* one for lookups, one for notes */
 
 struct attempts; /* what all attempts share */
 struct attempt;
@@ -27,9 +29,11 @@ struct attempts_settings {
 
 typedef void attempt_done(void *arg, const struct auth_answer *answer);
 
+/* Opens the files; starts no thread yet, so that the sandbox can be entered in between. */
 bool attempts_new(uv_loop_t *loop, const struct attempts_settings *settings, struct attempts **out, struct error *err);
-/* At the end, from outside the loop, which it runs to write the last notes: waits for checks that run, closes its handles. No
- * attempt is open (cancel them). The memory goes with attempts_free(), after the loop has ended. */
+bool attempts_start(struct attempts *attempts, struct error *err); /* then questions may come */
+/* At the end: no attempt is open (cancel them). Writes the last notes, waits for checks that run, closes its handles; the memory
+ * goes with attempts_free(), after the loop has ended. */
 void attempts_close(struct attempts *attempts);
 void attempts_free(struct attempts **attempts);
 

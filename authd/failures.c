@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MINUTE_MS      60000.0
-#define FIRST_DELAY_MS 1000
+#define WRONG_PER_MINUTE 1.0 /* slower than the tries: an address stays suspect for some minutes */
+#define MINUTE_MS        60000.0
+#define FIRST_DELAY_MS   1000
 #define DOUBLINGS_MAX                                                                                                  \
 	20           /* of the delay; also how far the level can rise over the free tries, so it is forgotten in time */
 #define SPARED_MAX 8 /* addresses with good logins that one eviction passes over */
@@ -16,7 +17,7 @@
 /* A leaking bucket: level sinks by tries_per_minute each minute. */
 struct bucket {
 	double level; /* tries charged */
-	double wrong; /* of these, those that were wrong; sinks alike */
+	double wrong; /* of these, those that were wrong; sinks by WRONG_PER_MINUTE */
 	int64_t as_of_ms;
 	int64_t next_ms; /* no check before */
 };
@@ -167,13 +168,13 @@ static void bucket_advance(struct bucket *bucket, double per_minute, int64_t now
 	if (by <= 0)
 		return;
 	bucket->level = sink(bucket->level, by);
-	bucket->wrong = sink(bucket->wrong, by);
+	bucket->wrong = sink(bucket->wrong, by / per_minute * WRONG_PER_MINUTE);
 	bucket->as_of_ms = now;
 }
 
 static int64_t delay_after(const struct failures *failures, double level, double free_tries)
 {
-	double over = level - free_tries;
+	double over = level + 1 - free_tries; /* the try that comes next would be so many over */
 	int64_t delay = FIRST_DELAY_MS;
 
 	if (over <= 0)
@@ -184,16 +185,17 @@ static int64_t delay_after(const struct failures *failures, double level, double
 }
 
 static bool bucket_charge(
-        const struct failures *failures, struct bucket *bucket, double free_tries, int64_t now, int64_t *start)
+        const struct failures *failures, struct bucket *bucket, double free_tries, int64_t now, int64_t *wait)
 {
 	bucket_advance(bucket, free_tries, now);
-	*start = bucket->next_ms > now ? bucket->next_ms : now;
-	if (*start - now > FAILURES_WAIT_MAX_MS)
+	if (bucket->level + 1 > free_tries && now < bucket->next_ms) {
+		*wait = bucket->next_ms - now;
 		return false;
+	}
 	bucket->level += 1;
 	if (bucket->level > free_tries + DOUBLINGS_MAX)
 		bucket->level = free_tries + DOUBLINGS_MAX;
-	bucket->next_ms = *start + delay_after(failures, bucket->level, free_tries);
+	bucket->next_ms = now + delay_after(failures, bucket->level, free_tries);
 	return true;
 }
 
@@ -211,7 +213,7 @@ void failures_prepare(
 	make_pair_key(failures, address, login, &ticket->pair);
 }
 
-bool failures_admit(struct failures *failures, struct failures_ticket *ticket, int64_t now, int64_t *start)
+bool failures_admit(struct failures *failures, struct failures_ticket *ticket, int64_t now, int64_t *wait)
 {
 	struct address_entry *address;
 	struct pair_entry *pair;
@@ -220,13 +222,14 @@ bool failures_admit(struct failures *failures, struct failures_ticket *ticket, i
 	ticket->to_pair = pair != NULL;
 	if (pair != NULL) {
 		ticket->charged =
-		        bucket_charge(failures, &pair->bucket, failures->settings.tries_per_minute, now, start);
+		        bucket_charge(failures, &pair->bucket, failures->settings.tries_per_minute, now, wait);
 		return ticket->charged;
 	}
 	address = address_get(failures, &ticket->address, now);
+	*wait = failures->settings.longest_delay_ms;
 	/* Without memory to count in, nobody guesses. */
 	ticket->charged = address != NULL &&
-	                  bucket_charge(failures, &address->bucket, free_tries_of(failures, address), now, start);
+	                  bucket_charge(failures, &address->bucket, free_tries_of(failures, address), now, wait);
 	return ticket->charged;
 }
 
@@ -254,13 +257,16 @@ enum standing failures_standing(struct failures *failures, const struct failures
 	struct address_entry *address = address_find(failures, &ticket->address);
 	double free_tries;
 	struct bucket *bucket = bucket_of(failures, ticket, now, &free_tries);
+	bool is_good;
 
 	if (bucket == NULL)
 		return STANDING_CLEAN;
 	bucket_advance(bucket, free_tries, now);
-	if (bucket->wrong >= 1 && (!ticket->to_pair || bucket->wrong >= free_tries))
+	is_good = ticket->to_pair || (address != NULL && address->good_logins > 0);
+	/* Who is known may mistype now and then. */
+	if (bucket->wrong > (is_good ? free_tries / 2 : 0))
 		return STANDING_SUSPECT;
-	return ticket->to_pair || (address != NULL && address->good_logins > 0) ? STANDING_GOOD : STANDING_CLEAN;
+	return is_good ? STANDING_GOOD : STANDING_CLEAN;
 }
 
 void failures_not_tried(struct failures *failures, struct failures_ticket *ticket, int64_t now)
@@ -284,7 +290,7 @@ void failures_wrong(struct failures *failures, struct failures_ticket *ticket, i
 	if (bucket == NULL)
 		return;
 	bucket_advance(bucket, free_tries, now);
-	bucket->wrong += 1;
+	bucket->wrong = bucket->wrong + 1 < free_tries ? bucket->wrong + 1 : free_tries;
 }
 
 static void pair_add(struct failures *failures, const struct failures_ticket *ticket, int64_t now)

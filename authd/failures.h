@@ -3,7 +3,8 @@
  * Every check is a try, charged before it begins, and given back when it was no guess (the password was right, or nothing was
  * checked). An address (peer.h) has `tries_per_minute` free tries, refilled at that rate; each further one makes the next wait:
  * 1 s, 2 s, 4 s ... up to `longest_delay`, one after the other however many connections it opens. The wait comes before the
- * check, so its length tells nothing of the password. Who would wait longer than FAILURES_WAIT_MAX_MS is told to come later.
+ * check, so its length tells nothing of the password. When a password turns out right, those that wait may ask again at once:
+ * an office full of clients that all reconnect with good passwords is not kept.
  * Shared addresses (a company, Microsoft's and Google's clouds): a login that was good from an address has a count of its own
  * there, so no neighbour can slow it down; and the more logins were good, up to six times, the more free tries has the address.
  * Thread: the loop's. Times: clock_mono_ms(). Memory: at most FAILURES_ADDRESSES_MAX + FAILURES_PAIRS_MAX entries. */
@@ -15,7 +16,6 @@
 
 #define FAILURES_ADDRESSES_MAX 16384
 #define FAILURES_PAIRS_MAX     16384
-#define FAILURES_WAIT_MAX_MS   30000                    /* half of AUTH_TIMEOUT_MS */
 #define FAILURES_GOOD_MS       (7 * 24 * 3600 * 1000LL) /* how long a good login counts for its address */
 #define FAILURES_SHARE_MAX     6 /* times the free tries: then still at most one guess a second */
 
@@ -48,8 +48,8 @@ void failures_free(struct failures **failures);
 /* Fills the ticket; it is charged with nothing yet. */
 void failures_prepare(
         struct failures *failures, const struct table_key *address, struct span login, struct failures_ticket *ticket);
-/* False: throttled, nothing is charged. True: *start_ms is when the check may begin. */
-bool failures_admit(struct failures *failures, struct failures_ticket *ticket, int64_t now_ms, int64_t *start_ms);
+/* True: charged, the check may begin. False: not before *wait_ms. */
+bool failures_admit(struct failures *failures, struct failures_ticket *ticket, int64_t now_ms, int64_t *wait_ms);
 enum standing failures_standing(struct failures *failures, const struct failures_ticket *ticket, int64_t now_ms);
 /* How the try ended. The first of them to come gives back or keeps the charge; after that only failures_good() does anything. */
 void failures_good(struct failures *failures, struct failures_ticket *ticket, int64_t now_ms);

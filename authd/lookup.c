@@ -9,21 +9,26 @@
 struct lookup {
 	struct worker_pool *pool;
 	struct credentials *credentials;
+	uint32_t failures; /* after one the file may have been opened anew, and its versions begin again */
 };
 
-bool lookup_new(struct worker_pool *pool, const char *data_dir, struct lookup **out, struct error *err)
+bool lookup_new(const char *data_dir, struct lookup **out, struct error *err)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
 
 	if (lookup == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	lookup->pool = pool;
 	if (!credentials_open(data_dir, &lookup->credentials, err)) {
 		free(lookup);
 		return false;
 	}
 	*out = lookup;
 	return true;
+}
+
+void lookup_start(struct lookup *lookup, struct worker_pool *pool)
+{
+	lookup->pool = pool;
 }
 
 void lookup_free(struct lookup **lookup)
@@ -42,7 +47,7 @@ static bool says_nobody(enum error_code code)
 	       code == ERR_BAD_ADDRESS || code == ERR_BAD_VALUE || code == ERR_SYNTAX || code == ERR_TOO_LONG;
 }
 
-static void find(struct lookup_job *job, uint32_t version)
+static void find(struct lookup_job *job, uint64_t version)
 {
 	job->ok = true;
 	job->version = version;
@@ -57,19 +62,23 @@ static void find(struct lookup_job *job, uint32_t version)
 static void run_batch(struct worker_job **jobs, size_t count)
 {
 	struct lookup_job *first = container_of(jobs[0], struct lookup_job, work);
+	struct lookup *lookup = first->lookup;
 	struct error err;
 	uint32_t version;
-	bool ok = credentials_version(first->lookup->credentials, &version, &err);
+	bool ok = credentials_version(lookup->credentials, &version, &err);
+	bool any_failed = false;
 
 	for (size_t i = 0; i < count; i++) {
 		struct lookup_job *job = container_of(jobs[i], struct lookup_job, work);
 
 		job->ok = ok;
 		if (ok)
-			find(job, version);
+			find(job, (uint64_t)lookup->failures << 32 | version);
 		else
 			job->err = err;
+		any_failed |= !job->ok;
 	}
+	lookup->failures += any_failed;
 }
 
 static void on_done(struct worker_job *work)

@@ -17,19 +17,20 @@ struct lookup_job {
 	struct lookup *lookup;
 	char login[AUTH_LOGIN_MAX + 1];
 	bool has_known_version; /* then no row is read while the file is still of known_version */
-	uint32_t known_version;
+	uint64_t known_version;
 	void (*done)(struct lookup_job *job);
 	/* The result. */
 	bool ok; /* false: the file could not be read, see err */
 	struct error err;
-	uint32_t version;
-	bool unchanged; /* the file is of known_version: found and credential say nothing */
+	uint64_t version; /* two that are equal mean that nothing has changed between */
+	bool unchanged;   /* the file is of known_version: found and credential say nothing */
 	bool found;
 	struct credential credential;
 };
 
-bool lookup_new(struct worker_pool *pool, const char *data_dir, struct lookup **out, struct error *err); /* blocks */
-void lookup_free(struct lookup **lookup); /* no job is under way */
+bool lookup_new(const char *data_dir, struct lookup **out, struct error *err); /* blocks: opens auth.db */
+void lookup_start(struct lookup *lookup, struct worker_pool *pool);            /* once, before the first job */
+void lookup_free(struct lookup **lookup);                                      /* no job is under way */
 void lookup_submit(struct lookup *lookup, struct lookup_job *job);
 
 #endif

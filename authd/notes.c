@@ -34,13 +34,12 @@ struct notes {
 	struct error err;
 };
 
-bool notes_new(uv_loop_t *loop, struct worker_pool *pool, const char *data_dir, struct notes **out, struct error *err)
+bool notes_new(uv_loop_t *loop, const char *data_dir, struct notes **out, struct error *err)
 {
 	struct notes *notes = calloc(1, sizeof(*notes));
 
 	if (notes == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	notes->pool = pool;
 	if (!credentials_open(data_dir, &notes->credentials, err)) {
 		free(notes);
 		return false;
@@ -49,6 +48,11 @@ bool notes_new(uv_loop_t *loop, struct worker_pool *pool, const char *data_dir, 
 	notes->timer.data = notes;
 	*out = notes;
 	return true;
+}
+
+void notes_start(struct notes *notes, struct worker_pool *pool)
+{
+	notes->pool = pool;
 }
 
 /* On a worker thread. A first failure is likely that of all (a full disk): nothing more is tried. */

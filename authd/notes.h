@@ -12,7 +12,9 @@
 
 struct notes;
 
-bool notes_new(uv_loop_t *loop, struct worker_pool *pool, const char *data_dir, struct notes **out, struct error *err);
+bool notes_new(
+        uv_loop_t *loop, const char *data_dir, struct notes **out, struct error *err); /* blocks: opens auth.db */
+void notes_start(struct notes *notes, struct worker_pool *pool);                       /* once, before the first note */
 void notes_add(struct notes *notes, int64_t account_id, enum auth_service service, const char *address);
 void notes_flush(struct notes *notes); /* at drain: what there is, now; unless a write is under way */
 void notes_close(struct notes *notes); /* its timer; before the loop ends */

@@ -83,7 +83,7 @@ struct remembered_login *remembered_find(struct remembered *remembered, const st
 }
 
 void remembered_add(struct remembered *remembered, const struct table_key *key, int64_t account_id, const char *login,
-        const char *stored_hash, uint32_t version, int64_t now)
+        const char *stored_hash, uint64_t version, int64_t now)
 {
 	struct remembered_login *added;
 	size_t login_size = strlen(login) + 1;

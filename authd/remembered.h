@@ -19,7 +19,7 @@ struct remembered;
 struct remembered_login {
 	struct table_entry entry;
 	int64_t ends_ms;
-	uint32_t version;                      /* of auth.db, in which the digest was last seen to hold */
+	uint64_t version;                      /* of auth.db, in which the digest was last seen to hold */
 	uint8_t digest[REMEMBERED_DIGEST_LEN]; /* of the stored hash */
 	int64_t account_id;
 	char login[]; /* normalised */
@@ -32,7 +32,7 @@ void remembered_digest(struct remembered *remembered, const char *stored_hash, u
 /* NULL: unknown or over. Valid until the next call that adds or forgets. */
 struct remembered_login *remembered_find(struct remembered *remembered, const struct table_key *key, int64_t now_ms);
 void remembered_add(struct remembered *remembered, const struct table_key *key, int64_t account_id, const char *login,
-        const char *stored_hash, uint32_t version, int64_t now_ms);
+        const char *stored_hash, uint64_t version, int64_t now_ms);
 void remembered_forget(struct remembered *remembered, const struct table_key *key);
 
 #endif

@@ -361,9 +361,13 @@ bool auth_service_new(uv_loop_t *loop, struct attempts *attempts, const struct a
 	}
 	service->listening = true;
 	service->poll.data = service;
-	uv_poll_start(&service->poll, UV_READABLE, on_listener_ready);
 	*out = service;
 	return true;
+}
+
+void auth_service_start(struct auth_service_socket *service)
+{
+	uv_poll_start(&service->poll, UV_READABLE, on_listener_ready);
 }
 
 static void stop_listening(struct auth_service_socket *service)
@@ -384,8 +388,8 @@ void auth_service_drain(struct auth_service_socket *service)
 		return;
 	service->draining = true;
 	stop_listening(service);
-	TAILQ_FOREACH(process, &service->processes, link)
-	watch(process);
+	TAILQ_FOREACH (process, &service->processes, link)
+		watch(process);
 	look_if_quiet(service);
 }
 

@@ -20,8 +20,10 @@ struct auth_service_settings {
 	void *arg;
 };
 
+/* Takes no process before auth_service_start(). */
 bool auth_service_new(uv_loop_t *loop, struct attempts *attempts, const struct auth_service_settings *settings,
         struct auth_service_socket **out, struct error *err);
+void auth_service_start(struct auth_service_socket *service);
 /* Takes no further process and no further question: what is left unread, the clients ask the next authd. */
 void auth_service_drain(struct auth_service_socket *service);
 /* Cuts off everybody, closes the handles; the memory goes with auth_service_free(), after the loop has ended. */

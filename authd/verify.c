@@ -14,7 +14,7 @@ struct verify_address {
 	struct table_key key;
 	enum standing standing;
 	unsigned count;
-	TAILQ_HEAD(, verify_job) jobs;
+	TAILQ_HEAD(verify_jobs, verify_job) jobs;
 	TAILQ_ENTRY(verify_address) turn;
 };
 
@@ -56,12 +56,21 @@ void verify_free(struct verify **verify)
 	*verify = NULL;
 }
 
-static struct verify_address *address_get(struct verify *verify, const struct verify_job *job)
+static struct verify_address *address_find(struct verify *verify, enum standing standing, const struct table_key *key)
 {
 	struct verify_address *address;
 
-	TAILQ_FOREACH(address, &verify->turns[job->standing], turn)
-	if (memcmp(&address->key, &job->address, sizeof(address->key)) == 0)
+	TAILQ_FOREACH (address, &verify->turns[standing], turn)
+		if (memcmp(&address->key, key, sizeof(*key)) == 0)
+			return address;
+	return NULL;
+}
+
+static struct verify_address *address_get(struct verify *verify, const struct verify_job *job)
+{
+	struct verify_address *address = address_find(verify, job->standing, &job->address);
+
+	if (address != NULL)
 		return address;
 	address = calloc(1, sizeof(*address));
 	if (address == NULL)
@@ -78,6 +87,7 @@ static void take_out(struct verify *verify, struct verify_job *job)
 	struct verify_address *address = job->queue;
 
 	job->queue = NULL;
+	job->standing = address->standing;
 	TAILQ_REMOVE(&address->jobs, job, link);
 	address->count--;
 	verify->waiting[address->standing]--;
@@ -191,6 +201,36 @@ bool verify_submit(struct verify *verify, struct verify_job *job)
 	TAILQ_INSERT_TAIL(&address->jobs, job, link);
 	start_next(verify);
 	return true;
+}
+
+static void merge(struct verify *verify, struct verify_address *from, struct verify_address *into)
+{
+	struct verify_job *job;
+
+	TAILQ_FOREACH (job, &from->jobs, link)
+		job->queue = into;
+	TAILQ_CONCAT(&into->jobs, &from->jobs, link);
+	into->count += from->count;
+	TAILQ_REMOVE(&verify->turns[from->standing], from, turn);
+	free(from);
+}
+
+void verify_suspect(struct verify *verify, const struct table_key *key)
+{
+	struct verify_address *address = address_find(verify, STANDING_CLEAN, key);
+	struct verify_address *other = address_find(verify, STANDING_SUSPECT, key);
+
+	if (address == NULL)
+		return;
+	verify->waiting[STANDING_CLEAN] -= address->count;
+	verify->waiting[STANDING_SUSPECT] += address->count;
+	if (other != NULL) {
+		merge(verify, address, other);
+		return;
+	}
+	TAILQ_REMOVE(&verify->turns[STANDING_CLEAN], address, turn);
+	address->standing = STANDING_SUSPECT;
+	TAILQ_INSERT_TAIL(&verify->turns[STANDING_SUSPECT], address, turn);
 }
 
 bool verify_cancel(struct verify_job *job)

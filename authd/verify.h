@@ -40,6 +40,8 @@ struct verify_job {
 bool verify_new(uv_loop_t *loop, unsigned at_once, struct verify **out, struct error *err);
 void verify_free(struct verify **verify); /* waits for checks that run; none may wait in the queue */
 bool verify_submit(struct verify *verify, struct verify_job *job); /* false: too many wait */
+/* An address has been found guessing: what it has waiting waits as a suspect's from now on. */
+void verify_suspect(struct verify *verify, const struct table_key *address);
 /* True: taken out. False: it runs already, done() will come. */
 bool verify_cancel(struct verify_job *job);
 

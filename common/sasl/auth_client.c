@@ -127,8 +127,7 @@ static void connection_lost(struct auth_client *client)
 	struct auth_request *request;
 
 	connection_drop(client);
-	TAILQ_FOREACH_REVERSE(request, &client->all, request_list, all_link)
-	{
+	TAILQ_FOREACH_REVERSE (request, &client->all, request_list, all_link) {
 		if (request->unsent || request->given_up)
 			continue;
 		if (request->sends >= SENDS_MAX) {

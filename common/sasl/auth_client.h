@@ -21,7 +21,7 @@
 #define AUTH_PROOF_LEN     32
 #define AUTH_SIGNATURE_LEN 32
 #define AUTH_PENDING_MAX   4096  /* per process; more end with AUTH_UNAVAILABLE at once */
-#define AUTH_TIMEOUT_MS    60000 /* authd's own waits end well before (authd/failures.h) */
+#define AUTH_TIMEOUT_MS    60000 /* authd's own waits end well before (authd/attempt.h) */
 #define AUTH_CONNECT_MS    5000  /* a refusal must come within 10 s (promises: faults) */
 #define AUTH_RETRY_MS      50    /* between attempts to connect while requests wait */
 

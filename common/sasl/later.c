@@ -10,8 +10,8 @@ static void run_waiting(uv_idle_t *idle)
 	struct later *later;
 	size_t count = 0;
 
-	TAILQ_FOREACH(later, &queue->list, link)
-	count++;
+	TAILQ_FOREACH (later, &queue->list, link)
+		count++;
 	while (count-- > 0 && (later = TAILQ_FIRST(&queue->list)) != NULL) {
 		later_cancel(queue, later);
 		later->run(later);

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "base/secret.h"
+#include "base/macros.h"
 #include "sasl/saslprep.h"
 #include "sasl/scram_keys.h"
 
@@ -10,9 +11,11 @@
 #include <string.h>
 
 /* libsodium's "interactive" figures: two passes over 64 MiB. */
-#define ARGON2_PASSES crypto_pwhash_OPSLIMIT_INTERACTIVE
-#define ARGON2_MEMORY crypto_pwhash_MEMLIMIT_INTERACTIVE
-#define PREPARED_MAX  (PASSWORD_MAX * 12) /* NFKC makes up to 11 bytes of one (U+FDFA) */
+#define ARGON2_PASSES      crypto_pwhash_OPSLIMIT_INTERACTIVE
+#define ARGON2_MEMORY      crypto_pwhash_MEMLIMIT_INTERACTIVE
+#define FOREIGN_PASSES_MAX 16
+#define FOREIGN_LANES_MAX  16
+#define PREPARED_MAX       (PASSWORD_MAX * 12) /* NFKC makes up to 11 bytes of one (U+FDFA) */
 
 _Static_assert(PASSWORD_HASH_TEXT >= crypto_pwhash_STRBYTES, "the hash text fits");
 
@@ -56,33 +59,51 @@ bool password_make(struct span password, struct password_keys *out, struct error
 	return ok;
 }
 
+/* A hash that no password is known for: its last field is 32 random bytes. */
+static const char nobody[] =
+        "$argon2id$v=19$m=65536,t=2,p=1$9jT2Ys0vQmWc5eXhLr8KbA$q0uV3mY7cZ1pXr5tB8nD2fG6hJ4kL9sA0wE3rT5yU7o";
+
+static bool take_figure(struct span *in, const char *name, uint32_t most)
+{
+	uint32_t figure;
+
+	return span_take_word(in, name) && span_take_number(in, most, &figure);
+}
+
+bool password_hash_usable(const char *hash)
+{
+	struct span rest = span_of(hash);
+
+	return span_take_word(&rest, "$argon2id$v=19$") && take_figure(&rest, "m=", ARGON2_MEMORY / KIB) &&
+	       take_figure(&rest, ",t=", FOREIGN_PASSES_MAX) && take_figure(&rest, ",p=", FOREIGN_LANES_MAX) &&
+	       span_take_char(&rest, '$');
+}
+
 bool password_matches(const char *hash, struct span password)
 {
 	struct buffer prepared;
 	struct error ignored;
 	struct span text = password;
 	bool prepared_well = prepare(password, &prepared, &ignored);
+	bool usable = password_hash_usable(hash);
 	bool right;
 	int failure;
 
-	/* What cannot be a password costs the same as one that is wrong. */
+	/* What cannot be a password, or cannot be checked, costs the same as one that is wrong. */
 	if (prepared_well)
 		text = buffer_span(&prepared);
 	errno = 0;
-	right = crypto_pwhash_str_verify(hash, text.len > 0 ? text.ptr : "", text.len) == 0;
+	right = password_hash_usable(hash) &&
+	        crypto_pwhash_str_verify(hash, text.len > 0 ? text.ptr : "", text.len) == 0;
 	failure = !right && errno == ENOMEM ? ENOMEM : 0;
 	secret_buffer_free(&prepared);
 	if (!prepared_well && ignored.code == ERR_NO_MEMORY)
 		failure = ENOMEM;
 	errno = failure;
-	return prepared_well && right;
+	return prepared_well && usable && right;
 }
 
 void password_waste_time(struct span password)
 {
-	/* A hash that no password is known for: 32 random bytes in its last field. */
-	static const char nobody[] =
-	        "$argon2id$v=19$m=65536,t=2,p=1$9jT2Ys0vQmWc5eXhLr8KbA$q0uV3mY7cZ1pXr5tB8nD2fG6hJ4kL9sA0wE3rT5yU7o";
-
 	(void)password_matches(nobody, password);
 }

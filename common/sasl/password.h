@@ -23,8 +23,10 @@ struct password_keys {
 /* Forgiving about nothing: what SASLprep makes of the password is hashed, see saslprep.h.
  * ERR_BAD_VALUE: empty, too long, control characters or not preparable (SASLprep, RFC 4013); ERR_NO_MEMORY. */
 bool password_make(struct span password, struct password_keys *out, struct error *err);
-/* False with errno ENOMEM: it could not be computed, which says nothing of the password; else errno is 0. */
+/* A hash that is not usable matches nothing. False with errno ENOMEM: it could not be computed, which says nothing of the password; else errno is 0. */
 bool password_matches(const char *hash, struct span password);
+/* False: not Argon2id, or one that takes more than 64 MiB or 16 passes to check; nobody can log in with such a hash (of an import). */
+bool password_hash_usable(const char *hash);
 /* Costs as much as password_matches() with a hash of today's parameters; for unknown users. */
 void password_waste_time(struct span password);
 

@@ -156,6 +156,27 @@ static void password_refused(void **state)
 	assert_true(password_matches(keys.hash, span_make(longest, PASSWORD_MAX)));
 }
 
+static const struct usable_case {
+	const char *hash;
+	bool usable;
+} usable_cases[] = {
+	{ "$argon2id$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaA", true },
+	{ "$argon2id$v=19$m=19456,t=2,p=4$c2FsdHNhbHQ$aGFzaA", true },
+	{ "$argon2id$v=19$m=65537,t=2,p=1$c2FsdHNhbHQ$aGFzaA", false }, /* more memory than we give */
+	{ "$argon2id$v=19$m=4294967295,t=2,p=1$c2FsdHNhbHQ$aGFzaA", false },
+	{ "$argon2id$v=19$m=65536,t=17,p=1$c2FsdHNhbHQ$aGFzaA", false },
+	{ "$argon2id$v=19$m=65536,t=2,p=1", false },
+	{ "$argon2i$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaA", false },
+	{ "$6$salt$hash", false },
+	{ "", false },
+};
+
+static void usable_hashes(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(usable_cases); i++)
+		assert_int_equal(password_hash_usable(usable_cases[i].hash), usable_cases[i].usable);
+}
+
 static double cpu_ms_of(bool known, const char *hash)
 {
 	struct timespec before, after;
@@ -194,6 +215,7 @@ int main(void)
 		cmocka_unit_test(saslprep_table),
 		cmocka_unit_test(password_both_ways),
 		cmocka_unit_test(password_refused),
+		cmocka_unit_test(usable_hashes),
 		cmocka_unit_test(unknown_costs_the_same),
 	};
 
