@@ -264,7 +264,6 @@ void worker_pool_free(struct worker_pool **pool_ptr)
 
 	if (pool == NULL)
 		return;
-	*pool_ptr = NULL;
 	pthread_mutex_lock(&pool->lock);
 	pool->stop = true;
 	pthread_cond_broadcast(&pool->work);
@@ -277,5 +276,6 @@ void worker_pool_free(struct worker_pool **pool_ptr)
 	while (pool->threads > 0)
 		pthread_cond_wait(&pool->progress, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+	*pool_ptr = NULL;
 	uv_close((uv_handle_t *)&pool->finished_async, on_async_closed);
 }
