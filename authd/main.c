@@ -147,6 +147,7 @@ int main(int argc, char **argv)
 	error_clear(&err);
 	ok = start(&program, config_argument(argc, argv), &err);
 	if (ok) {
+		auth_service_start(program.socket);
 		service_ready(program.service);
 		LOG(LOG_INFO, "authd.ready", LOG_TEXT("socket", program.socket_path));
 		(void)uv_run(&program.loop, UV_RUN_DEFAULT);
