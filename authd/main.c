@@ -118,7 +118,7 @@ static bool start(struct program *program, const char *config_path, struct error
 		return false;
 	log_set_level(program->settings.server.log_level);
 	return privileges_drop(program->settings.server.user, err) && paths(program, err) && open_all(program, err) &&
-	       lock_in(program, err);
+	       lock_in(program, err) && attempts_start(program->attempts, err);
 }
 
 /* --config FILE; --worker N is taken and not needed: there is one authd. */
