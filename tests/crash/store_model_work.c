@@ -1,0 +1,418 @@
+#include "store_model.h"
+
+#include "message/summary.h"
+#include "storage/account.h"
+#include "storage/batch.h"
+#include "storage/changes.h"
+#include "storage/mailbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const shared_names[] = { "INBOX", "Archive", "Trash" };
+
+struct worker {
+	struct store *store;
+	struct account *account;
+	struct model *model;
+	uint64_t random;
+	const char *dir;
+	int64_t shared[ARRAY_LEN(shared_names)];
+	/* a copy of INBOX kept up to date by the change feed alone */
+	uint64_t feed_modseq;
+	uint64_t *feed_flags; /* by UID; UINT64_MAX: not there */
+	size_t feed_size;
+};
+
+static _Noreturn void contradiction(const struct worker *w, const char *what, const struct error *err)
+{
+	fprintf(stderr, "process %u: %s: %s %s\n", w->model->number, what, err ? err->reason : "",
+	        err ? err->detail : "");
+	_exit(3);
+}
+
+static uint32_t below(struct worker *w, uint32_t bound)
+{
+	w->random = w->random * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(w->random >> 33) % bound;
+}
+
+static void open_store(struct worker *w)
+{
+	struct store_settings settings = { .data_dir = w->dir, .keep_expunged_days = below(w, 2) };
+	struct error err;
+
+	if (!store_open(&settings, &w->store, &err))
+		contradiction(w, "store_open", &err);
+}
+
+static void commit(struct worker *w, struct batch **batch)
+{
+	struct error err;
+
+	if (!account_commit(w->account, batch, 1, &err))
+		contradiction(w, "commit", &err);
+	if (batch_result(*batch)->error.code != ERR_NONE)
+		contradiction(w, "batch", &batch_result(*batch)->error);
+	w->model->commits++;
+}
+
+static int64_t some_mailbox(struct worker *w)
+{
+	uint32_t i = below(w, MODEL_MAILBOXES + 8);
+
+	if (i < MODEL_MAILBOXES && w->model->mailboxes[i].live)
+		return w->model->mailboxes[i].id;
+	return w->shared[below(w, ARRAY_LEN(shared_names))];
+}
+
+static struct entry *new_entry(struct worker *w)
+{
+	struct model *model = w->model;
+
+	for (uint32_t i = 0; i < model->entry_count; i++) {
+		if (!model->entries[i].live)
+			return &model->entries[i];
+	}
+	return model->entry_count < MODEL_ENTRIES ? &model->entries[model->entry_count++] : NULL;
+}
+
+static uint32_t live_count(const struct model *model)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < model->entry_count; i++)
+		count += model->entries[i].live;
+	return count;
+}
+
+static struct spool *make_body(struct worker *w, uint32_t tag, struct message_summary *summary)
+{
+	size_t size = below(w, 20) == 0 ? 66000 + below(w, 40000) : 60 + below(w, 5000);
+	char *text = malloc(size);
+	struct spool *spool;
+	struct error err;
+	int header;
+
+	memset(text, 'm', size);
+	header = snprintf(text, 60, "X-Tag: %u.%u\r\n\r\n", w->model->number, tag);
+	text[header] = 'm';
+	if (!spool_new(w->store, UINT64_MAX, &spool, &err) || !spool_append(spool, span_make(text, size), &err))
+		contradiction(w, "spool", &err);
+	free(text);
+	*summary =
+	        (struct message_summary) { .size = size, .header_len = (uint64_t)header, .message_id = SPAN("same@x") };
+	return spool;
+}
+
+static void do_append(struct worker *w)
+{
+	struct message_summary summaries[MODEL_BATCH];
+	struct spool *spools[MODEL_BATCH];
+	struct model *model = w->model;
+	struct batch *batch = batch_new(NULL);
+	uint32_t count = 1 + below(w, 4), last = 0;
+
+	model->target = some_mailbox(w);
+	model->count = count;
+	model->flags = below(w, 2) ? FLAG_SEEN : 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct new_message message = { .summary = &summaries[i], .flags = model->flags };
+
+		model->tags[i] = model->next_tag++;
+		message.body = spools[i] = make_body(w, model->tags[i], &summaries[i]);
+		batch_append(batch, model->target, &message);
+	}
+	model->pending = PENDING_APPEND;
+	commit(w, &batch);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t uid = batch_result(batch)->uids[i];
+
+		if (uid <= last)
+			contradiction(w, "UIDs do not grow", NULL);
+		last = uid;
+		*new_entry(w) = (struct entry) { model->tags[i], uid, model->target, model->flags, true };
+		spool_free(&spools[i]);
+	}
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
+static int compare_index(const void *a, const void *b, void *arg)
+{
+	const struct model *model = arg;
+	uint32_t left = model->entries[*(const uint32_t *)a].uid, right = model->entries[*(const uint32_t *)b].uid;
+
+	return (left > right) - (left < right);
+}
+
+/* Some of our messages in one mailbox, by UID. */
+static uint32_t choose(struct worker *w, int64_t *mailbox, uint32_t *uids)
+{
+	struct model *model = w->model;
+	uint32_t start, count = 0, want = 1 + below(w, MODEL_BATCH);
+
+	if (model->entry_count == 0)
+		return 0;
+	start = below(w, model->entry_count);
+	*mailbox = 0;
+	for (uint32_t n = 0; n < model->entry_count && count < want; n++) {
+		uint32_t i = (start + n) % model->entry_count;
+
+		if (!model->entries[i].live || (*mailbox != 0 && model->entries[i].mailbox != *mailbox))
+			continue;
+		*mailbox = model->entries[i].mailbox;
+		model->indices[count++] = i;
+	}
+	qsort_r(model->indices, count, sizeof(model->indices[0]), compare_index, model);
+	for (uint32_t i = 0; i < count; i++) {
+		uids[i] = model->entries[model->indices[i]].uid;
+		model->tags[i] = model->entries[model->indices[i]].tag;
+	}
+	model->count = count;
+	return count;
+}
+
+static void do_copy_or_move(struct worker *w, enum pending_type type)
+{
+	struct model *model = w->model;
+	uint32_t uids[MODEL_BATCH], count;
+	struct batch *batch;
+	int64_t from;
+
+	count = choose(w, &from, uids);
+	if (count == 0)
+		return;
+	batch = batch_new(NULL);
+	model->target = some_mailbox(w);
+	if (type == PENDING_COPY)
+		batch_copy(batch, from, uids, count, model->target);
+	else
+		batch_move(batch, from, uids, count, model->target);
+	model->pending = type;
+	commit(w, &batch);
+	if (batch_result(batch)->uid_count != count)
+		contradiction(w, "a message of ours was not there to copy", NULL);
+	for (uint32_t i = 0; i < count; i++) {
+		struct entry *old = &model->entries[model->indices[i]];
+		struct entry moved = { old->tag, batch_result(batch)->uids[i], model->target, old->flags, true };
+
+		if (batch_result(batch)->source_uids[i] != old->uid)
+			contradiction(w, "source UID", NULL);
+		if (type == PENDING_MOVE)
+			old->live = false;
+		*new_entry(w) = moved;
+	}
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
+static void do_flags(struct worker *w)
+{
+	struct model *model = w->model;
+	uint32_t uids[MODEL_BATCH], count;
+	struct batch *batch;
+	int64_t mailbox;
+
+	count = choose(w, &mailbox, uids);
+	if (count == 0)
+		return;
+	batch = batch_new(NULL);
+	model->flags = below(w, 32) | (uint64_t)below(w, 2) << 63;
+	batch_flags(batch, mailbox, uids, count, FLAGS_SET, model->flags);
+	model->pending = PENDING_FLAGS;
+	commit(w, &batch);
+	for (uint32_t i = 0; i < count; i++)
+		model->entries[model->indices[i]].flags = model->flags;
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
+static void do_expunge(struct worker *w)
+{
+	struct model *model = w->model;
+	uint32_t uids[MODEL_BATCH], count;
+	struct batch *batch;
+	int64_t mailbox;
+
+	count = choose(w, &mailbox, uids);
+	if (count == 0)
+		return;
+	batch = batch_new(NULL);
+	batch_expunge(batch, mailbox, uids, count);
+	model->pending = PENDING_EXPUNGE;
+	commit(w, &batch);
+	for (uint32_t i = 0; i < count; i++)
+		model->entries[model->indices[i]].live = false;
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
+static int64_t find(struct worker *w, const char *name)
+{
+	struct mailbox_info info;
+	struct error err;
+
+	if (!mailbox_find(w->account, span_of(name), &info, &err))
+		contradiction(w, name, &err);
+	return info.id;
+}
+
+static void do_mailbox(struct worker *w)
+{
+	struct model *model = w->model;
+	struct own_mailbox *mailbox;
+	struct batch *batch = batch_new(NULL);
+	bool deleting;
+
+	model->mailbox_index = below(w, MODEL_MAILBOXES);
+	mailbox = &model->mailboxes[model->mailbox_index];
+	deleting = mailbox->live && below(w, 3) == 0;
+	snprintf(model->mailbox_name, sizeof(model->mailbox_name), "p%u/%u", model->number, model->next_tag++);
+	if (deleting) {
+		model->mailbox_name[0] = '\0';
+		batch_mailbox_delete(batch, mailbox->id);
+	} else if (mailbox->live) {
+		batch_mailbox_rename(batch, mailbox->id, span_of(model->mailbox_name));
+	} else {
+		batch_mailbox_create(batch, span_of(model->mailbox_name), USE_NONE);
+	}
+	model->pending = PENDING_MAILBOX;
+	commit(w, &batch);
+	for (uint32_t i = 0; deleting && i < model->entry_count; i++) {
+		if (model->entries[i].mailbox == mailbox->id)
+			model->entries[i].live = false;
+	}
+	memcpy(mailbox->name, model->mailbox_name, sizeof(mailbox->name));
+	mailbox->live = !deleting;
+	if (!deleting)
+		mailbox->id = find(w, mailbox->name);
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
+static void feed_set(struct worker *w, uint32_t uid, uint64_t flags)
+{
+	if (uid >= w->feed_size) {
+		size_t bigger = uid * 2 + 1024;
+
+		w->feed_flags = realloc(w->feed_flags, bigger * sizeof(*w->feed_flags));
+		memset(w->feed_flags + w->feed_size, 0xff, (bigger - w->feed_size) * sizeof(*w->feed_flags));
+		w->feed_size = bigger;
+	}
+	w->feed_flags[uid] = flags;
+}
+
+static void compare_feed(struct worker *w)
+{
+	struct message_row *rows;
+	size_t count, known = 0;
+	struct error err;
+
+	if (!mailbox_rows(w->account, w->shared[0], &rows, &count, &err))
+		contradiction(w, "rows", &err);
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].modseq > w->feed_modseq) { /* somebody was faster: compare another time */
+			free(rows);
+			return;
+		}
+	}
+	for (size_t uid = 0; uid < w->feed_size; uid++)
+		known += w->feed_flags[uid] != UINT64_MAX;
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].uid >= w->feed_size || w->feed_flags[rows[i].uid] != rows[i].flags)
+			contradiction(w, "the change feed missed a row", NULL);
+	}
+	free(rows);
+	if (known > count) { /* gone since, or missed? */
+		struct account_usage usage;
+
+		if (account_usage(w->account, &usage, &err) && usage.modseq == w->feed_modseq)
+			contradiction(w, "the change feed missed an expunge", NULL);
+	}
+}
+
+static void do_feed(struct worker *w)
+{
+	struct account_changes changes;
+	struct error err;
+
+	if (!account_changes(w->account, w->feed_modseq, w->shared[0], &changes, &err))
+		contradiction(w, "changes", &err);
+	for (size_t i = 0; i < changes.count; i++) {
+		const struct mailbox_changes *inbox = &changes.mailboxes[i];
+
+		for (size_t n = 0; n < inbox->vanished_count; n++)
+			feed_set(w, inbox->vanished[n], UINT64_MAX);
+		for (size_t n = 0; n < inbox->row_count; n++)
+			feed_set(w, inbox->rows[n].uid, inbox->rows[n].flags);
+	}
+	w->feed_modseq = changes.modseq;
+	account_changes_free(&changes);
+	compare_feed(w);
+}
+
+static void do_maintenance(struct worker *w, uint32_t what)
+{
+	struct error err;
+
+	if (what == 0) {
+		if (!database_checkpoint(w->account->database, &err))
+			contradiction(w, "checkpoint", &err);
+		return;
+	}
+	account_release(&w->account);
+	store_close(&w->store);
+	open_store(w);
+}
+
+static void one_step(struct worker *w)
+{
+	uint32_t dice = below(w, 100), live = live_count(w->model);
+
+	if (live + 2 * MODEL_BATCH > MODEL_ENTRIES / 4)
+		do_expunge(w);
+	else if (dice < 40)
+		do_append(w);
+	else if (dice < 50)
+		do_copy_or_move(w, PENDING_COPY);
+	else if (dice < 65)
+		do_copy_or_move(w, PENDING_MOVE);
+	else if (dice < 80)
+		do_flags(w);
+	else if (dice < 88)
+		do_expunge(w);
+	else if (dice < 94)
+		do_mailbox(w);
+	else if (dice < 98)
+		do_feed(w);
+	else
+		do_maintenance(w, below(w, 2));
+}
+
+static void find_shared(struct worker *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shared_names); i++) {
+		if (w->shared[i] == 0)
+			w->shared[i] = find(w, shared_names[i]);
+	}
+}
+
+void model_work(const char *dir, int64_t account, struct model *model, uint64_t seed, const volatile bool *stop)
+{
+	struct worker w = { .model = model, .random = seed, .dir = dir };
+	struct error err;
+
+	open_store(&w);
+	while (!*stop) {
+		if (!account_open(w.store, account, &w.account, &err))
+			contradiction(&w, "account_open", &err);
+		find_shared(&w);
+		one_step(&w);
+		account_release(&w.account);
+	}
+	store_close(&w.store);
+	free(w.feed_flags);
+}
