@@ -16,7 +16,7 @@ bool conn_wants_input(const struct conn *conn)
 
 size_t conn_input_left(const struct conn *conn)
 {
-	return conn->in.len + conn->undelivered;
+	return conn->delivering ? conn->undelivered : conn->in.len;
 }
 
 /* --- delivering ------------------------------------------------------------------------------------------------ */
@@ -69,6 +69,7 @@ static size_t deliver(struct conn *conn, struct span input)
 {
 	size_t done = 0;
 
+	conn->delivering = true;
 	while (done < input.len && conn_wants_input(conn)) {
 		struct span rest = span_skip(input, done);
 		enum conn_mode mode = conn->mode;
@@ -79,6 +80,7 @@ static size_t deliver(struct conn *conn, struct span input)
 			break; /* it needs more */
 	}
 	conn->undelivered = 0;
+	conn->delivering = false;
 	return done;
 }
 

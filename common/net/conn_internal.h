@@ -82,6 +82,7 @@ struct conn {
 	struct buffer in;   /* received, not consumed; empty almost always */
 	size_t scanned;     /* so much of `in` has no line end */
 	size_t undelivered; /* bytes after the line that the session is looking at */
+	bool delivering;    /* the session is looking at one; `in` may still hold it and those before it */
 	size_t line_limit;
 	size_t read_size;
 
