@@ -129,6 +129,7 @@ bool child_read(struct child *child, int64_t now)
 		if (got == 0) { /* it closed its end; its death follows, or child_watch() sees to it */
 			(void)close(child->control);
 			child->control = -1;
+			child->closed_ms = now;
 			break;
 		}
 		if (message[0] == 'p')
@@ -168,7 +169,7 @@ static const char *reason_to_kill(const struct child *child, int64_t now)
 		return "drained too long";
 	if (child->state == CHILD_STARTING && now >= child->started_ms + CHILD_START_MS)
 		return "not ready in time";
-	if (child->state == CHILD_READY && child->control < 0)
+	if (child->closed_ms != 0 && child->state != CHILD_DRAINING && now >= child->closed_ms + CHILD_CLOSED_MS)
 		return "closed its control socket";
 	if (child->state == CHILD_READY && child->pinged_ms != 0 && now >= child->pinged_ms + CHILD_HUNG_MS)
 		return "hung";
@@ -184,7 +185,8 @@ bool child_watch(struct child *child, int64_t now, const char **why)
 		child_kill(child);
 		return true;
 	}
-	if (child->state == CHILD_READY && child->pinged_ms == 0 && now >= child->next_ping_ms) {
+	if (child->state == CHILD_READY && child->closed_ms == 0 && child->pinged_ms == 0 &&
+	        now >= child->next_ping_ms) {
 		child->pinged_ms = now;
 		child->next_ping_ms = now + CHILD_PING_MS;
 		child_send(child, 'p');
@@ -196,6 +198,8 @@ int64_t child_deadline(const struct child *child)
 {
 	if (child->killed)
 		return INT64_MAX;
+	if (child->closed_ms != 0 && child->state != CHILD_DRAINING)
+		return child->closed_ms + CHILD_CLOSED_MS;
 	switch (child->state) {
 	case CHILD_NONE: return INT64_MAX;
 	case CHILD_STARTING: return child->started_ms + CHILD_START_MS;

@@ -16,10 +16,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CHILD_FDS_MAX  64
-#define CHILD_PING_MS  1000  /* from one ping to the next */
-#define CHILD_HUNG_MS  4000  /* a ping unanswered for so long: killed */
-#define CHILD_START_MS 60000 /* to become ready: opening a store after a crash may take its time */
+#define CHILD_FDS_MAX   64
+#define CHILD_PING_MS   1000  /* from one ping to the next */
+#define CHILD_HUNG_MS   4000  /* a ping unanswered for so long: killed */
+#define CHILD_CLOSED_MS 1000  /* from the end of its control socket to its own end; then killed */
+#define CHILD_START_MS  60000 /* to become ready: opening a store after a crash may take its time */
 
 enum child_state { CHILD_NONE, CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
 
@@ -30,6 +31,7 @@ struct child {
 	int64_t started_ms; /* monotonic, like all times here */
 	int64_t pinged_ms;  /* when the ping that waits for its answer was sent; 0: none waits */
 	int64_t next_ping_ms;
+	int64_t closed_ms;  /* when it closed its end of control; 0: it has not */
 	int64_t kill_at_ms; /* DRAINING: the end of its patience; 0: none */
 	bool killed;        /* SIGKILL was sent; only the reaping is missing */
 };

@@ -112,7 +112,7 @@ static const char *nearest_option(const char *word, const struct verb *verb)
 }
 
 /* "--name VALUE" or "--name=VALUE"; *at moves over what was taken. */
-static enum exit_code take_option(int argc, char **argv, int *at, struct cli *cli)
+static enum exit_code take_option(int argc, const char *const *argv, int *at, struct cli *cli)
 {
 	const char *word = argv[*at];
 	size_t length = strcspn(word, "=");
@@ -162,7 +162,7 @@ static enum exit_code show_usage(const struct verb *verb)
 	exit(code);
 }
 
-enum exit_code cli_parse(int argc, char **argv, struct cli *cli)
+enum exit_code cli_parse(int argc, const char *const *argv, struct cli *cli)
 {
 	const char *words[CLI_WORDS_MAX + 2], *unknown = NULL;
 	size_t count = 0, used = 0;

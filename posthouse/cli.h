@@ -75,7 +75,7 @@ extern const size_t verb_count;
 extern const struct cli_option_row cli_options[OPT_COUNT];
 
 /* Fills *cli from argv, or prints what is wrong and with what it was confused. */
-enum exit_code cli_parse(int argc, char **argv, struct cli *cli);
+enum exit_code cli_parse(int argc, const char *const *argv, struct cli *cli);
 const char *cli_config_path(const struct cli *cli); /* --config, POSTHOUSE_CONFIG, the default */
 void cli_usage(const struct verb *verb, struct buffer *out);
 

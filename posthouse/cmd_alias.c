@@ -1,6 +1,7 @@
 /* posthouse/cmd_alias.c — `posthouse alias add|list|remove`. */
 #include "posthouse/cli.h"
 
+#include "posthouse/address.h"
 #include "posthouse/site.h"
 
 #include <stdio.h>
@@ -20,8 +21,11 @@ enum exit_code cmd_alias_add(struct cli *cli)
 
 	if (code != CLI_OK)
 		return code;
+	if (!address_check_alias(alias, &err))
+		code = cli_error(cli->words[0], &err);
 	for (size_t i = 1; i < cli->word_count && code == CLI_OK; i++) {
-		if (directory_add_alias(site.directory, alias, span_of(cli->words[i]), &err))
+		if (address_check(span_of(cli->words[i]), &err) &&
+		        directory_add_alias(site.directory, alias, span_of(cli->words[i]), &err))
 			(void)printf("alias %s -> %s added\n", cli->words[0], cli->words[i]);
 		else
 			code = cli_error(cli->words[i], &err);

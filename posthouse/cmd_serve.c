@@ -105,13 +105,26 @@ static bool open_what_needs_root(struct supervisor *s, struct error *err)
 	return true;
 }
 
+static bool programs_are_there(const struct supervisor *s, struct error *err)
+{
+	char path[PROGRAM_PATH_MAX];
+
+	for (size_t i = 0; i < daemon_kind_count; i++) {
+		if (slots_want(&daemon_kinds[i], s->settings) &&
+		        !program_find(s->libexec, daemon_kinds[i].name, path, sizeof(path)))
+			return error_detail(
+			        err, ERR_BAD_VALUE, "%s is missing, or the service user may not execute it", path);
+	}
+	return true;
+}
+
 static bool open_the_rest(struct supervisor *s, struct error *err)
 {
 	char path[SITE_PATH_MAX];
 
 	(void)umask(0077);
 	site_path(s->settings, "run/active.conf", s->active_path, sizeof(s->active_path));
-	if (!take_pid_file(s->settings, err) || !site_check_tls(s->settings, err) ||
+	if (!take_pid_file(s->settings, err) || !programs_are_there(s, err) || !site_check_tls(s->settings, err) ||
 	        !supervisor_write_active(s, s->settings, err))
 		return false;
 	s->secret_fd = make_secret(err);

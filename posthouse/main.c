@@ -25,6 +25,6 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	log_open("posthouse", LOG_WARNING);
-	code = cli_parse(argc, argv, &cli);
+	code = cli_parse(argc, (const char *const *)argv, &cli);
 	return code == CLI_OK ? cli.verb->run(&cli) : code;
 }

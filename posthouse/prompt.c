@@ -36,13 +36,14 @@ static bool ask(int tty, const char *text, struct buffer *out, struct error *err
 	struct termios shown, hidden;
 	bool ok;
 
-	(void)!write(tty, text, strlen(text));
 	if (tcgetattr(tty, &shown) != 0)
 		return error_errno(err, errno, "terminal");
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	if (tcsetattr(tty, TCSAFLUSH, &hidden) != 0)
 		return error_errno(err, errno, "terminal");
+	/* Not before the terminal hides what is typed. */
+	(void)!write(tty, text, strlen(text));
 	ok = read_line(tty, out, err);
 	(void)tcsetattr(tty, TCSAFLUSH, &shown);
 	(void)!write(tty, "\n", 1);

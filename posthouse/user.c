@@ -1,6 +1,7 @@
 #include "posthouse/user.h"
 
 #include "base/secret.h"
+#include "posthouse/address.h"
 #include "sasl/password.h"
 
 #include <string.h>
@@ -78,6 +79,8 @@ bool user_create(struct site *site, const struct new_user *user, struct error *e
 	struct account_info info;
 	bool ok;
 
+	if (!address_check(user->address, err))
+		return false;
 	if (directory_find_account(site->directory, user->address, &info, err) && !is_unfinished(site, &info))
 		return error_set(err, ERR_EXISTS, "there is a user of that address already");
 	/* What is slow, and what may be refused, before anything is written. */

@@ -47,7 +47,8 @@ static const struct parse_case {
 static void test_command_lines(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char text[200], got[100], *argv[20] = { "posthouse" }, *save = NULL;
+		char text[200], got[100], *save = NULL;
+		const char *argv[20] = { "posthouse" };
 		int argc = 1;
 		struct cli cli;
 		enum exit_code code;
@@ -68,7 +69,7 @@ static void test_command_lines(void **state)
 
 static void test_too_many_words(void **state)
 {
-	char *argv[CLI_WORDS_MAX + 10];
+	const char *argv[CLI_WORDS_MAX + 10];
 	struct cli cli;
 
 	argv[0] = "posthouse";
@@ -83,7 +84,7 @@ static void test_too_many_words(void **state)
 
 static void test_options_arrive(void **state)
 {
-	char *argv[] = { "posthouse", "user", "add", "a@b", "--quota=2G", "--name", "A B", "--password-stdin",
+	const char *argv[] = { "posthouse", "user", "add", "a@b", "--quota=2G", "--name", "A B", "--password-stdin",
 		"--config", "/c" };
 	struct cli cli;
 
