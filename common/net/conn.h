@@ -2,13 +2,16 @@
  *
  * Owner:    the session that got it from its listener (net/listener.h). The session calls conn_start() once, and
  *           conn_close() any number of times from anywhere; the memory goes only after on_closed(), which comes exactly
- *           once, from the loop (never from inside a call of the session), and is the last callback.
+ *           once, from the loop (never from inside a call of the session), and is the last callback. Limiter and TLS
+ *           context of its listener outlive it.
  * Thread:   the loop's. No call blocks, no call touches the disk.
  * Input:    bytes reach the handler either as lines (CONN_LINES) or raw (CONN_BYTES); the session switches at any time,
  *           also inside a callback, and what was already received follows the new mode. Nothing is delivered while the
  *           conn is paused; a session pauses while a job of its own is under way, so commands keep their order.
  * Output:   conn_write() only queues; everything queued during one turn of the loop leaves in one write. A session that
- *           produces much writes until conn_full(), then returns and goes on in on_drained().
+ *           produces much writes until conn_full(), then returns and goes on in on_drained(). While the queue is full no
+ *           input is delivered either, so a peer that sends commands and reads no replies stops itself. What is written
+ *           after conn_finish(), or between conn_start_tls() and on_tls(), is dropped.
  * Memory:   a conn keeps no buffer while nothing is queued or left over. Received bytes not yet consumed are at most
  *           the input limit; the socket is not read beyond that. */
 #ifndef NET_CONN_H
@@ -63,7 +66,8 @@ struct conn_handler {
 };
 
 /* Wires the conn to its session and begins: the handshake if the listener has implicit TLS, else nothing is read until
- * the session returns to the loop. line_limit: longest line in octets, its CRLF included. */
+ * the session returns to the loop. line_limit: longest line in octets, its CRLF included. A handshake that takes over
+ * 30 s, here or after conn_start_tls(), ends the conn with CONN_END_TIMEOUT. */
 void conn_start(struct conn *conn, const struct conn_handler *handler, void *session, size_t line_limit);
 
 void conn_set_mode(struct conn *conn, enum conn_mode mode);
@@ -98,9 +102,11 @@ void conn_set_timeout(struct conn *conn, unsigned milliseconds);
  * end the conn like a timeout (slowloris in DATA). 0 switches it off. */
 void conn_set_min_rate(struct conn *conn, unsigned octets_per_second);
 
-void conn_finish(struct conn *conn); /* sends what is queued (bounded by 10 s), TLS close_notify, then closes */
-void conn_close(struct conn *conn);  /* at once; queued bytes are dropped */
-bool conn_is_closing(const struct conn *conn);
+/* Sends what is queued (bounded by 10 s), TLS close_notify, then closes. When the peer is still sending, what it sends is
+ * read and dropped for up to 2 s, so that a reset does not destroy the last reply. During a handshake: at once. */
+void conn_finish(struct conn *conn);
+void conn_close(struct conn *conn);            /* at once; queued bytes are dropped */
+bool conn_is_closing(const struct conn *conn); /* conn_finish() or conn_close() was called, or it ended by itself */
 
 /* The peer logged in: it no longer counts as one of its address's sessions before login (net/limiter.h), and may not be
  * evicted. */

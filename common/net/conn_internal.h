@@ -94,6 +94,7 @@ struct conn {
 	struct tls_context *tls;
 	SSL *ssl;
 	enum conn_tls_state tls_state;
+	bool tls_input_over; /* the stream ended or failed right behind bytes that are being delivered first */
 
 	uint64_t timer_due; /* of the loop's clock; 0: the timer is off */
 	uint64_t deadline;  /* handshake or finish; 0: none */

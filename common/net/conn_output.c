@@ -207,6 +207,8 @@ static void last_word_sent(struct conn *conn)
 {
 	if (conn->tls_state == CONN_TLS_ESTABLISHED)
 		conn_tls_goodbye(conn);
+	if (conn_queued(conn) > 0)
+		conn_poll_for(conn, UV_WRITABLE, 0);
 	if (conn->closing || conn_queued(conn) > 0)
 		return;
 	if (input_is_at_rest(conn)) {

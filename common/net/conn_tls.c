@@ -209,7 +209,7 @@ bool conn_start_tls(struct conn *conn)
 
 bool conn_tls_has_input(const struct conn *conn)
 {
-	return conn->tls_state == CONN_TLS_ESTABLISHED && SSL_has_pending(conn->ssl);
+	return conn->tls_state == CONN_TLS_ESTABLISHED && (conn->tls_input_over || SSL_has_pending(conn->ssl));
 }
 
 /* As many records as are there already and fit. */
@@ -227,7 +227,8 @@ long conn_tls_read(struct conn *conn, char *out, size_t size)
 	}
 	if (have == 0)
 		return read_failure(conn, got);
-	/* A failure behind the bytes shows again at the next read. */
+	/* A failure behind the bytes shows again at the next read, for which no socket event may come. */
+	conn->tls_input_over = got <= 0 && SSL_get_error(conn->ssl, got) != SSL_ERROR_WANT_READ;
 	ERR_clear_error();
 	return push_records(conn) ? (long)have : CONN_IO_ENDED;
 }

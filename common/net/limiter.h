@@ -23,7 +23,8 @@ struct limiter_settings {
 
 bool limiter_new(const struct limiter_settings *settings, struct limiter **out, struct error *err);
 void limiter_free(struct limiter **limiter);
-/* Admits: *slot for limiter_remove(), and *evict is the owner of the session to be closed for it, or NULL.
+/* Admits: *slot for limiter_remove(), and *evict is the owner of the session to be closed for it, or NULL; that one counts no
+ * more from here on, its slot is still to be removed.
  * Refuses with ERR_LIMIT (per address), or ERR_BUSY when everybody is logged in and all places are taken. */
 bool limiter_add(struct limiter *limiter, const struct sockaddr *peer, void *owner, struct limiter_slot **slot,
         void **evict, struct error *err);

@@ -60,23 +60,25 @@ static void run_task(const struct worker_task *task)
 	first->run_batch(jobs, task->count);
 }
 
-/* Lock held. */
-static void wake_one(struct worker_pool *pool)
+/* Lock held. True: signal pool->work, best without the lock. */
+static bool should_wake_one(struct worker_pool *pool)
 {
-	if (can_run(pool) && pool->waiting > pool->woken) {
-		pool->woken++;
-		pthread_cond_signal(&pool->work);
-	}
+	if (!can_run(pool) || pool->waiting <= pool->woken)
+		return false;
+	pool->woken++;
+	return true;
 }
 
 /* Lock held; lets it go while the task runs. */
 static void work(struct worker_pool *pool, struct worker_task *task)
 {
-	bool was_empty;
+	bool was_empty, wake;
 
 	pool->writing += task->lane == WORKER_WRITE;
-	wake_one(pool); /* what became runnable when the last task ended */
+	wake = should_wake_one(pool); /* for what became runnable when the last task ended */
 	pthread_mutex_unlock(&pool->lock);
+	if (wake)
+		pthread_cond_signal(&pool->work);
 	run_task(task);
 	pthread_mutex_lock(&pool->lock);
 	pool->writing -= task->lane == WORKER_WRITE;
@@ -86,10 +88,10 @@ static void work(struct worker_pool *pool, struct worker_task *task)
 		job_list_add(&pool->finished, task->jobs[i]);
 	if (!was_empty)
 		return;
-	if (pool->stop)
-		pthread_cond_signal(&pool->progress);
-	else
-		uv_async_send(&pool->finished_async); /* once for all that finish before the loop looks */
+	pthread_cond_signal(&pool->progress);
+	pthread_mutex_unlock(&pool->lock);    /* or whoever wakes up would only wait for it */
+	uv_async_send(&pool->finished_async); /* once for all that finish before the loop looks */
+	pthread_mutex_lock(&pool->lock);
 }
 
 /* Lock held. False when the thread should end: after WORKER_IDLE_MS, if it is not the only one. */
@@ -228,15 +230,18 @@ bool worker_pool_new(uv_loop_t *loop, unsigned threads, struct worker_pool **out
 
 void worker_submit(struct worker_pool *pool, struct worker_job *job)
 {
+	bool wake;
+
 	if (pool->pending++ == 0)
 		uv_ref((uv_handle_t *)&pool->finished_async);
 	pthread_mutex_lock(&pool->lock);
 	worker_queue_add(&pool->queue, job);
-	if (pool->waiting > pool->woken)
-		wake_one(pool);
-	else if (pool->threads < pool->limit && can_run(pool))
+	wake = should_wake_one(pool);
+	if (!wake && pool->waiting <= pool->woken && pool->threads < pool->limit && can_run(pool))
 		(void)start_thread(pool); /* without it, those that exist do the work */
 	pthread_mutex_unlock(&pool->lock);
+	if (wake)
+		pthread_cond_signal(&pool->work);
 }
 
 unsigned worker_pending(const struct worker_pool *pool)
