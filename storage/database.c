@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "storage/database_private.h"
 #include "storage/store.h"
+#include "storage/wal_vfs.h"
 #include "storage/write_lock.h"
 
 #include <errno.h>
@@ -136,8 +137,10 @@ static void disconnect(struct database *database)
 static bool connect_locked(struct database *database, bool create, struct error *err)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
-	int code = sqlite3_open_v2(database->path, &database->handle, flags, NULL);
+	int code = wal_vfs_register();
 
+	if (code == SQLITE_OK)
+		code = sqlite3_open_v2(database->path, &database->handle, flags, WAL_VFS_NAME);
 	if (code != SQLITE_OK)
 		return database_failed(database, code, err);
 	return configure(database, err) && database_migrate(database, create, err);

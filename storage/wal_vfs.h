@@ -1,0 +1,17 @@
+/* storage/wal_vfs.h — writes the frames of one commit to the WAL in few large calls.
+ *
+ * SQLite writes each frame of a transaction in two calls, header and page: some twenty system calls for a delivery. This VFS
+ * stands in front of the default one, for WAL files only (all others are the default's own, untouched). It collects
+ * writes that follow one another and hands them on when the frame that commits is complete, or earlier when the buffer is
+ * full, or when the file is read, synced, measured or cut. So whatever another connection may look at has been written
+ * before SQLite publishes it in the wal-index, also with synchronous=NORMAL, where no sync follows a commit.
+ * A write that fails later than it was asked for fails the call that handed it on, before the commit counts. */
+#ifndef STORAGE_WAL_VFS_H
+#define STORAGE_WAL_VFS_H
+
+#define WAL_VFS_NAME "posthouse-wal"
+
+/* Registers the VFS; again does nothing. Any thread. An SQLite result code. */
+int wal_vfs_register(void);
+
+#endif
