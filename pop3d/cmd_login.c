@@ -23,7 +23,7 @@ void login_failed(struct pop3_session *s, enum error_code why)
 {
 	struct error err;
 
-	error_set(&err, why, "not logged in");
+	error_detail(&err, why, "login");
 	refuse(s, &err);
 }
 

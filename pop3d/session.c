@@ -238,6 +238,7 @@ static void on_drained(void *session)
 
 /* --- replies --- */
 
+PRINTF_LIKE(3, 0)
 static void reply(struct pop3_session *s, const char *status, const char *format, va_list args)
 {
 	char line[RESPONSE_LINE_MAX + 1]; /* and a NUL that is not sent */

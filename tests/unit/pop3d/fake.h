@@ -17,11 +17,11 @@ struct fake_message {
 };
 
 struct fake {
+	struct fake_message messages[FAKE_MESSAGES_MAX]; /* of the store; stands first for fake_reset() */
 	/* set before fake_connect() */
 	bool offers_tls, implicit_tls, loopback;
 	struct pop3d_settings settings;
 	/* the store */
-	struct fake_message messages[FAKE_MESSAGES_MAX];
 	size_t count;
 	bool locked_by_other, no_trash, uid_validity_changed;
 	enum error_code fail_open, fail_commit; /* ERR_NONE: works */
@@ -49,7 +49,8 @@ void fake_add_big(uint32_t size);
 void fake_connect(void);
 void fake_send(const void *bytes, size_t len); /* and runs */
 void fake_run(void);
-void fake_hang_up(void); /* the client is gone */
+void fake_hang_up(void);   /* the client is gone */
+bool fake_wants_tls(void); /* STLS was answered, the handshake is awaited */
 void fake_handshake(void);
 void fake_free(void); /* hangs up, and checks that the session, its lock and its jobs are gone */
 
