@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_LEN 1024
+#define CTRL_C       3 /* no password has it (RFC 4013 §2.3: control characters are prohibited) */
 
 /* One line, byte by byte: what follows it in a pipe is not ours. Without its LF or CRLF. */
 static bool read_line(int fd, struct buffer *out, struct error *err)
@@ -19,6 +20,8 @@ static bool read_line(int fd, struct buffer *out, struct error *err)
 	ssize_t got;
 
 	while ((got = read(fd, &c, 1)) != 0 && c != '\n') {
+		if (c == CTRL_C)
+			return error_set(err, ERR_BAD_VALUE, "cancelled; nothing was changed");
 		if (got < 0 && errno != EINTR)
 			return error_errno(err, errno, "reading the password");
 		if (got == 1 && !buffer_append_char(out, c))
@@ -33,24 +36,15 @@ static bool read_line(int fd, struct buffer *out, struct error *err)
 
 static bool ask(int tty, const char *text, struct buffer *out, struct error *err)
 {
-	struct termios shown, hidden;
 	bool ok;
 
-	if (tcgetattr(tty, &shown) != 0)
-		return error_errno(err, errno, "terminal");
-	hidden = shown;
-	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	if (tcsetattr(tty, TCSAFLUSH, &hidden) != 0)
-		return error_errno(err, errno, "terminal");
-	/* Not before the terminal hides what is typed. */
 	(void)!write(tty, text, strlen(text));
 	ok = read_line(tty, out, err);
-	(void)tcsetattr(tty, TCSAFLUSH, &shown);
 	(void)!write(tty, "\n", 1);
 	return ok;
 }
 
-static bool ask_twice(int tty, const char *what_for, struct buffer *out, struct error *err)
+static bool ask_both(int tty, const char *what_for, struct buffer *out, struct error *err)
 {
 	struct buffer again;
 	char text[LINE_MAX_LEN];
@@ -62,6 +56,24 @@ static bool ask_twice(int tty, const char *what_for, struct buffer *out, struct 
 	if (ok && !span_equal(buffer_span(out), buffer_span(&again)))
 		ok = error_set(err, ERR_BAD_VALUE, "the two passwords are not the same; nothing was changed");
 	secret_buffer_free(&again);
+	return ok;
+}
+
+/* Nothing is shown from before the first question to after the last answer. Ctrl-C comes as a byte, so that the terminal
+ * is never left as it is then. */
+static bool ask_twice(int tty, const char *what_for, struct buffer *out, struct error *err)
+{
+	struct termios before, hidden;
+	bool ok;
+
+	if (tcgetattr(tty, &before) != 0)
+		return error_errno(err, errno, "terminal");
+	hidden = before;
+	hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	if (tcsetattr(tty, TCSAFLUSH, &hidden) != 0)
+		return error_errno(err, errno, "terminal");
+	ok = ask_both(tty, what_for, out, err);
+	(void)tcsetattr(tty, TCSAFLUSH, &before);
 	return ok;
 }
 
