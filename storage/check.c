@@ -63,7 +63,7 @@ static bool check_file(const struct check_settings *settings, const char *name, 
 
 	snprintf(check.file, sizeof(check.file), "%s", name);
 	snprintf(path, sizeof(path), "%s/%s", settings->data_dir, name);
-	if (access(path, R_OK | W_OK) != 0)
+	if (access(path, R_OK | W_OK) != 0 && (errno == ENOENT || errno == EACCES))
 		return true; /* not made yet, or not ours to read (auth.db) */
 	if (!database_open(path, kind, false, &database, err))
 		return check_error_is_finding(&check, err);

@@ -9,6 +9,7 @@
 #include "storage/mail_sql.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,7 +149,7 @@ static bool list_dir(const char *path, const char *prefix, struct names *there, 
 	bool ok = true;
 
 	if (dir == NULL)
-		return true;
+		return error_errno(err, errno, path);
 	while (ok && (entry = readdir(dir)) != NULL) {
 		if (strlen(entry->d_name) == BODY_NAME_LEN && strncmp(entry->d_name, prefix, 2) == 0 &&
 		        fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -162,14 +163,22 @@ static bool list_dir(const char *path, const char *prefix, struct names *there, 
 /* The old files in blobs/. Read before the rows, so that a file whose row came meanwhile is not missed. */
 static bool list_files(const char *account_path, struct names *there, struct error *err)
 {
-	char path[DATABASE_PATH_MAX + 32], prefix[12];
+	char path[DATABASE_PATH_MAX + 16], below[DATABASE_PATH_MAX + 32];
+	struct dirent *entry;
 	bool ok = true;
+	DIR *dir;
 
-	for (unsigned i = 0; ok && i < 256; i++) {
-		snprintf(prefix, sizeof(prefix), "%02x", i);
-		snprintf(path, sizeof(path), "%s/blobs/%s", account_path, prefix);
-		ok = list_dir(path, prefix, there, err);
+	snprintf(path, sizeof(path), "%s/blobs", account_path);
+	dir = opendir(path);
+	if (dir == NULL)
+		return error_errno(err, errno, path);
+	while (ok && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) != 2)
+			continue;
+		snprintf(below, sizeof(below), "%s/%.2s", path, entry->d_name);
+		ok = list_dir(below, entry->d_name, there, err);
 	}
+	closedir(dir);
 	return ok;
 }
 

@@ -1,0 +1,707 @@
+/* For each operation of the store, and every n: the n-th thing that it asks of the system fails. Then an error is returned and
+ * nothing is half done, or it succeeded and all is done; nothing leaks; and the same store can do it afterwards.
+ * store_failures [--disk-full] [--for-good] [--stride N] [operation] */
+#include "store_inject.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "message/summary.h"
+#include "storage/batch.h"
+#include "storage/changes.h"
+#include "storage/check.h"
+#include "storage/credentials.h"
+#include "storage/directory.h"
+#include "storage/mailbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ACCOUNT 1
+#define NOW_MS  INT64_C(1800000000000)
+#define N_MAX   100000
+
+#define READ_SUM (40 + 5) /* octets of the mailboxes' names, and messages in them */
+
+struct scene {
+	char dir[160];
+	struct store *store;
+	struct directory *directory;
+	struct credentials *credentials;
+	int64_t inbox, trash;
+};
+
+typedef bool operation(struct scene *scene, struct error *err);
+
+struct row {
+	const char *name;
+	operation *run;
+	bool changes; /* what is on the disk */
+};
+
+static const char *what;
+static unsigned failures;
+static uint64_t stride = 1; /* 1: every n */
+
+static void fail(const struct row *row, uint64_t n, const char *problem, const struct error *err)
+{
+	printf("%s, n = %lu (%s): %s: %s %s %s\n", row->name, (unsigned long)n, what ? what : "-", problem,
+	        err ? error_name(err->code) : "", err ? err->reason : "", err ? err->detail : "");
+	failures++;
+}
+
+/* A digest of all that is on the disk, names of body files apart: they are random. */
+
+static void add_row(crypto_generichash_state *hash, sqlite3_stmt *rows)
+{
+	for (int i = 0; i < sqlite3_column_count(rows); i++) {
+		const void *bytes = sqlite3_column_blob(rows, i);
+		int size = sqlite3_column_bytes(rows, i), type = sqlite3_column_type(rows, i);
+
+		if (strcmp(sqlite3_column_name(rows, i), "file") == 0)
+			continue;
+		crypto_generichash_update(hash, (const unsigned char *)&type, sizeof(type));
+		crypto_generichash_update(hash, (const unsigned char *)&size, sizeof(size));
+		if (size > 0)
+			crypto_generichash_update(hash, bytes, (unsigned long long)size);
+	}
+}
+
+static void add_table(crypto_generichash_state *hash, sqlite3 *handle, const char *table)
+{
+	char *sql = sqlite3_mprintf("SELECT * FROM %Q ORDER BY 1, 2", table);
+	sqlite3_stmt *rows;
+
+	if (sqlite3_prepare_v2(handle, sql, -1, &rows, NULL) != SQLITE_OK) { /* a table of one column */
+		sqlite3_free(sql);
+		sql = sqlite3_mprintf("SELECT * FROM %Q ORDER BY 1", table);
+		if (sqlite3_prepare_v2(handle, sql, -1, &rows, NULL) != SQLITE_OK)
+			abort();
+	}
+	while (sqlite3_step(rows) == SQLITE_ROW)
+		add_row(hash, rows);
+	sqlite3_finalize(rows);
+	sqlite3_free(sql);
+}
+
+static void add_file(crypto_generichash_state *hash, const char *dir, const char *name)
+{
+	char path[300];
+	sqlite3 *handle;
+	sqlite3_stmt *tables;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (access(path, F_OK) != 0)
+		return;
+	if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+		abort();
+	sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (sqlite3_prepare_v2(handle, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1", -1, &tables,
+	            NULL) != SQLITE_OK)
+		abort();
+	while (sqlite3_step(tables) == SQLITE_ROW)
+		add_table(hash, handle, (const char *)sqlite3_column_text(tables, 0));
+	sqlite3_finalize(tables);
+	sqlite3_close(handle);
+}
+
+struct digest {
+	unsigned char bytes[32];
+};
+
+static struct digest digest_of(const char *dir)
+{
+	static const char *const files[] = { "directory.db", "auth.db", "accounts/1/mail.db", "accounts/2/mail.db" };
+	crypto_generichash_state hash;
+	struct digest digest;
+	char path[300];
+
+	crypto_generichash_init(&hash, NULL, 0, sizeof(digest.bytes));
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		add_file(&hash, dir, files[i]);
+	snprintf(path, sizeof(path), "%s/accounts/2", dir);
+	crypto_generichash_update(&hash, (const unsigned char *)(access(path, F_OK) == 0 ? "2" : "-"), 1);
+	crypto_generichash_final(&hash, digest.bytes, sizeof(digest.bytes));
+	return digest;
+}
+
+/* Operations */
+
+struct body {
+	struct spool *spool;
+	struct message_summary summary;
+	struct new_message message;
+};
+
+static bool make_body(struct scene *scene, struct body *body, size_t size, struct error *err)
+{
+	char piece[2000];
+
+	memset(piece, 'b', sizeof(piece));
+	memcpy(piece, "Subject: x\r\n\r\n", 14);
+	body->summary = (struct message_summary) {
+		.message_id = SPAN("new@x"), .in_reply_to = SPAN("old@x"), .size = size, .header_len = 14
+	};
+	body->message = (struct new_message) { .summary = &body->summary, .internal_date_ms = 5 };
+	if (!spool_new(scene->store, UINT64_MAX, &body->spool, err))
+		return false;
+	body->message.body = body->spool;
+	for (size_t left = size; left > 0; left -= left < sizeof(piece) ? left : sizeof(piece)) {
+		if (!spool_append(body->spool, span_make(piece, left < sizeof(piece) ? left : sizeof(piece)), err))
+			return false;
+	}
+	return true;
+}
+
+static bool commit(struct scene *scene, struct batch **batch, bool built, struct error *err)
+{
+	struct account *account;
+	bool ok;
+
+	if (!built)
+		return error_set(err, ERR_NO_MEMORY, "batch");
+	if (!account_open(scene->store, ACCOUNT, &account, err))
+		return false;
+	ok = account_commit(account, batch, 1, err);
+	if (ok && batch_result(*batch)->error.code != ERR_NONE) {
+		*err = batch_result(*batch)->error;
+		ok = false;
+	}
+	account_release(&account);
+	return ok;
+}
+
+static bool append(struct scene *scene, size_t size, bool with_op, struct error *err)
+{
+	struct batch *batch = batch_new(with_op ? (const uint8_t *)"0123456789abcdef" : NULL);
+	struct body body = { 0 };
+	bool ok;
+
+	if (batch != NULL && with_op)
+		batch_record_op(batch);
+	ok = make_body(scene, &body, size, err);
+	ok = ok && commit(scene, &batch, batch != NULL && batch_append(batch, scene->inbox, &body.message), err);
+	batch_free(&batch);
+	spool_free(&body.spool);
+	return ok;
+}
+
+static bool append_small(struct scene *scene, struct error *err)
+{
+	return append(scene, 4000, false, err);
+}
+
+static bool append_large(struct scene *scene, struct error *err)
+{
+	return append(scene, 100000, false, err);
+}
+
+static bool append_once(struct scene *scene, struct error *err)
+{
+	return append(scene, 100, true, err);
+}
+
+/* Three batches in one commit, one of them over quota: the others are done. */
+static bool append_group(struct scene *scene, struct error *err)
+{
+	struct batch *batches[3] = { NULL };
+	struct body bodies[3] = { 0 };
+	struct account *account = NULL;
+	bool ok = true;
+
+	for (int i = 0; ok && i < 3; i++) {
+		batches[i] = batch_new(NULL);
+		ok = make_body(scene, &bodies[i], 3000, err) &&
+		     (batches[i] != NULL || error_set(err, ERR_NO_MEMORY, "batch"));
+		if (ok && !batch_append(batches[i], scene->inbox, &bodies[i].message))
+			ok = error_set(err, ERR_NO_MEMORY, "batch");
+	}
+	if (ok)
+		batch_limit_usage(batches[1], 1, 0);
+	ok = ok && account_open(scene->store, ACCOUNT, &account, err);
+	ok = ok && account_commit(account, batches, 3, err);
+	account_release(&account);
+	for (int i = 0; i < 3; i++) {
+		if (ok && batch_result(batches[i])->error.code != (i == 1 ? ERR_OVER_QUOTA : ERR_NONE)) {
+			*err = batch_result(batches[i])->error;
+			if (err->code == ERR_NO_SPACE ||
+			        err->code == ERR_IO) /* the disk was asked, and the answer was no */
+				err->code = ERR_CLOSED;
+			ok = false;
+		}
+	}
+	for (int i = 0; i < 3; i++) {
+		batch_free(&batches[i]);
+		spool_free(&bodies[i].spool);
+	}
+	return ok;
+}
+
+static const uint32_t some[] = { 1, 3 };
+
+static bool flags(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(
+	        scene, &batch, batch != NULL && batch_flags(batch, scene->inbox, some, 2, FLAGS_ADD, FLAG_SEEN), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool copy(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch, batch != NULL && batch_copy(batch, scene->inbox, some, 2, scene->trash), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool move(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch, batch != NULL && batch_move(batch, scene->inbox, some, 2, scene->trash), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool expunge(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch, batch != NULL && batch_expunge(batch, scene->inbox, some, 2), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool mailbox_create(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch,
+	        batch != NULL && batch_mailbox_create(batch, SPAN("x/caf\xc3\xa9"), USE_NONE) &&
+	                batch_mailbox_subscribe(batch, SPAN("x"), true),
+	        err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool mailbox_rename(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch, batch != NULL && batch_mailbox_rename(batch, scene->trash, SPAN("y/z")), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool mailbox_delete(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch, batch != NULL && batch_mailbox_delete(batch, scene->trash), err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static void look_at(void *arg, struct span name, const struct mailbox_info *info)
+{
+	*(uint64_t *)arg += name.len + info->messages;
+}
+
+/* Everything that only reads, in one borrowing. */
+static bool read_all(struct scene *scene, struct error *err)
+{
+	struct account_changes changes = { 0 };
+	struct message_row *rows = NULL;
+	struct account_usage usage;
+	struct account *account;
+	struct buffer out;
+	uint64_t sum = 0;
+	size_t count;
+	bool ok;
+
+	buffer_init(&out, MIB);
+	if (!account_open(scene->store, ACCOUNT, &account, err))
+		return false;
+	ok = account_usage(account, &usage, err) && mailbox_list(account, look_at, &sum, err) &&
+	     mailbox_rows(account, scene->inbox, &rows, &count, err);
+	for (size_t i = 0; ok && i < count; i++) {
+		buffer_clear(&out);
+		ok = message_read(account, rows[i].message_id, 0, MIB, &out, err);
+		if (ok && out.len != rows[i].size)
+			ok = error_set(err, ERR_INTERNAL, "short read");
+	}
+	ok = ok && account_changes(account, 0, 0, &changes, err);
+	if (ok && (usage.messages != 3 || sum != READ_SUM || count != 3 || changes.count != 7))
+		ok = error_set(err, ERR_INTERNAL, "read something else");
+	account_changes_free(&changes);
+	account_release(&account);
+	free(rows);
+	buffer_free(&out);
+	return ok;
+}
+
+static bool open_anew(struct scene *scene, struct error *err)
+{
+	struct store_settings settings = { .data_dir = scene->dir };
+	struct store *store;
+	struct account *account;
+	bool ok;
+
+	if (!store_open(&settings, &store, err))
+		return false;
+	ok = account_open(store, ACCOUNT, &account, err);
+	account_release(&account);
+	store_close(&store);
+	return ok;
+}
+
+static bool create_account(struct scene *scene, struct error *err)
+{
+	random_seed_for_test(7);
+	return store_create_account(scene->store, 2, err);
+}
+
+static bool directory_changes(struct scene *scene, struct error *err)
+{
+	struct resolution resolution;
+
+	return directory_resolve(scene->directory, SPAN("postmaster"), SPAN("example.test"), &resolution, err) &&
+	       directory_add_alias(scene->directory, SPAN("b\xc3\xbc@example.test"), SPAN("alice@example.test"), err);
+}
+
+static bool credentials_change(struct scene *scene, struct error *err)
+{
+	struct credential c = { .account_id = 2, .login = "bob@example.test", .password_hash = "x" };
+
+	return credentials_put(scene->credentials, &c, err);
+}
+
+static bool credentials_read(struct scene *scene, struct error *err)
+{
+	struct credential c;
+
+	return credentials_find(scene->credentials, SPAN("alice@example.test"), &c, err);
+}
+
+static bool directory_anew(struct scene *scene, struct error *err)
+{
+	struct directory *directory;
+	bool ok = directory_open(scene->dir, &directory, err);
+
+	directory_close(&directory);
+	return ok;
+}
+
+static const struct row rows[] = {
+	{ "append small", append_small, true },
+	{ "append large", append_large, true },
+	{ "append once", append_once, true },
+	{ "append group", append_group, true },
+	{ "flags", flags, true },
+	{ "copy", copy, true },
+	{ "move", move, true },
+	{ "expunge", expunge, true },
+	{ "mailbox create", mailbox_create, true },
+	{ "mailbox rename", mailbox_rename, true },
+	{ "mailbox delete", mailbox_delete, true },
+	{ "read", read_all, false },
+	{ "open", open_anew, false },
+	{ "create account", create_account, true },
+	{ "directory", directory_changes, true },
+	{ "directory open", directory_anew, false },
+	{ "credentials put", credentials_change, true },
+	{ "credentials find", credentials_read, false },
+};
+
+/* The scene: one account with three messages in INBOX, one of them large, and two of them in Trash as well. */
+
+static void must(bool ok, const struct error *err)
+{
+	if (ok)
+		return;
+	printf("cannot set the scene: %s %s\n", err->reason, err->detail);
+	exit(2);
+}
+
+static void open_scene(struct scene *scene, const char *dir)
+{
+	struct store_settings settings = { .data_dir = dir };
+	struct mailbox_info info;
+	struct account *account;
+	struct error err;
+
+	snprintf(scene->dir, sizeof(scene->dir), "%s", dir);
+	must(store_open(&settings, &scene->store, &err), &err);
+	must(directory_open(dir, &scene->directory, &err), &err);
+	must(credentials_open(dir, &scene->credentials, &err), &err);
+	must(store_create_account(scene->store, ACCOUNT, &err), &err);
+	must(account_open(scene->store, ACCOUNT, &account, &err), &err);
+	must(mailbox_find_use(account, USE_INBOX, &info, &err), &err);
+	scene->inbox = info.id;
+	must(mailbox_find(account, SPAN("Trash"), &info, &err), &err);
+	scene->trash = info.id;
+	account_release(&account);
+}
+
+static void close_scene(struct scene *scene)
+{
+	store_close(&scene->store);
+	directory_close(&scene->directory);
+	credentials_close(&scene->credentials);
+}
+
+static void make_template(const char *dir)
+{
+	struct credential c = { .account_id = 1, .login = "alice@example.test", .password_hash = "x" };
+	struct scene scene;
+	struct error err;
+	int64_t id;
+
+	open_scene(&scene, dir);
+	must(append_small(&scene, &err), &err);
+	must(append_small(&scene, &err), &err);
+	must(append_large(&scene, &err), &err);
+	must(copy(&scene, &err), &err);
+	struct batch *batch = batch_new(NULL);
+	must(commit(&scene, &batch, batch_mailbox_create(batch, SPAN("Archive/x"), USE_NONE), &err), &err);
+	batch_free(&batch);
+	must(directory_add_domain(scene.directory, SPAN("example.test"), &err), &err);
+	must(directory_add_account(scene.directory, SPAN("alice@example.test"), SPAN("A"), 0, 0, &id, &err), &err);
+	must(credentials_put(scene.credentials, &c, &err), &err);
+	close_scene(&scene);
+}
+
+static const char *copy_from, *copy_to;
+
+static int copy_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	char to[400], bytes[65536];
+	ssize_t got;
+	int in, out;
+
+	(void)ftw;
+	snprintf(to, sizeof(to), "%s%s", copy_to, path + strlen(copy_from));
+	if (type == FTW_D)
+		return mkdir(to, st->st_mode) != 0 && errno != EEXIST;
+	if (strcmp(path + strlen(path) - 5, "spare") == 0)
+		return 0;
+	in = open(path, O_RDONLY);
+	out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	while ((got = read(in, bytes, sizeof(bytes))) > 0)
+		got = write(out, bytes, (size_t)got);
+	close(in);
+	close(out);
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static unsigned open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned number = 0;
+
+	while (readdir(dir) != NULL)
+		number++;
+	closedir(dir);
+	return number;
+}
+
+static const struct row *current;
+static uint64_t current_n;
+
+static void on_finding(void *arg, const struct finding *finding)
+{
+	(void)arg;
+	if (finding->account_id == 2 && strcmp(finding->file, "accounts/2") == 0)
+		return; /* the new account is in no directory */
+	fail(current, current_n, finding->what, NULL);
+}
+
+static void check_clean(const struct scene *scene)
+{
+	struct error err;
+
+	clock_set_for_test(-1, NOW_MS * 2); /* long after: what is rubbish is old enough to be seen */
+	if (!check_site(scene->dir, false, on_finding, NULL, &err))
+		fail(current, current_n, "check", &err);
+	clock_set_for_test(-1, NOW_MS);
+}
+
+static bool same(struct digest a, struct digest b)
+{
+	return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+struct expectation {
+	struct digest before, after;
+};
+
+/* One run with the n-th failing. False: there is no n-th any more. */
+static bool run_once(const struct row *row, const char *template, const char *dir, uint64_t n, enum inject_mode mode,
+        int number, const struct expectation *expected)
+{
+	struct scene scene = { 0 };
+	struct error err;
+	bool ok, fired;
+
+	copy_from = template;
+	copy_to = dir;
+	nftw(template, copy_entry, 16, FTW_PHYS);
+	open_scene(&scene, dir);
+	if (n % 3 == 0) /* the account file is opened inside the operation */
+		store_close_idle(scene.store, 0);
+	error_clear(&err);
+	inject_arm(n, mode, number);
+	ok = row->run(&scene, &err);
+	fired = inject_disarm(&what);
+	current = row;
+	current_n = n;
+	if (ok && row->changes && !same(digest_of(dir), expected->after))
+		fail(row, n, "said yes, but it is not all there", NULL);
+	if (!ok && err.code == ERR_NONE)
+		fail(row, n, "no without a reason", &err);
+	if (!ok && !fired)
+		fail(row, n, "fails by itself", &err);
+	if (!ok && err.code != ERR_CLOSED && n % 2 == 0) {
+		if (!row->run(&scene, &err))
+			fail(row, n, "does not work afterwards", &err);
+		else if (row->changes && !same(digest_of(dir), expected->after))
+			fail(row, n, "not right after a second try", NULL);
+	}
+	close_scene(&scene);
+	if (!ok && err.code != ERR_CLOSED && n % 2 == 1 && !same(digest_of(dir), expected->before))
+		fail(row, n, "said no, but something is done", &err);
+	check_clean(&scene);
+	nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return fired;
+}
+
+static void run_all(const struct row *row, const char *template, const char *base, enum inject_mode mode, int number)
+{
+	struct expectation expected;
+	unsigned descriptors;
+	char dir[128];
+	uint64_t n;
+
+	snprintf(dir, sizeof(dir), "%s/run", base);
+	expected.before = digest_of(template);
+	/* what it must look like afterwards: one run without failures */
+	struct scene scene = { 0 };
+	struct error err;
+	copy_from = template;
+	copy_to = dir;
+	nftw(template, copy_entry, 16, FTW_PHYS);
+	open_scene(&scene, dir);
+	must(row->run(&scene, &err), &err);
+	close_scene(&scene);
+	expected.after = digest_of(dir);
+	nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	descriptors = open_descriptors();
+	for (n = 1 + random_below((uint32_t)stride); n < N_MAX && failures < 20; n += stride) {
+		if (!run_once(row, template, dir, n, mode, number, &expected))
+			break;
+	}
+	if (open_descriptors() != descriptors)
+		fail(row, n, "descriptors leaked", NULL);
+	printf("%s: about %lu calls, %u failures\n", row->name, (unsigned long)n - 1, failures);
+	fflush(stdout);
+}
+
+/* "Durable on true": the last thing that happened to the WAL is a sync; a body's data, then its name, came before. */
+static void check_durability(const char *template, const char *base)
+{
+	static const struct {
+		const char *name;
+		operation *run;
+		const char *pattern;
+	} cases[] = {
+		{ "append small is durable", append_small, "ws" },
+		{ "append large is durable", append_large, "dlfws" },
+		{ "flags are durable", flags, "ws" },
+		{ "expunge is durable", expunge, "ws" },
+	};
+	struct scene scene = { 0 };
+	struct error err;
+	char dir[128];
+
+	snprintf(dir, sizeof(dir), "%s/run", base);
+	copy_from = template;
+	copy_to = dir;
+	nftw(template, copy_entry, 16, FTW_PHYS);
+	open_scene(&scene, dir);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char blobs[200];
+
+		must(append_large(&scene, &err), &err); /* so that blobs/ is there */
+		snprintf(blobs, sizeof(blobs), "%s/accounts/1/blobs", dir);
+		for (unsigned d = 0; d < 256; d++) {
+			char sub[220];
+
+			snprintf(sub, sizeof(sub), "%s/%02x", blobs, d);
+			mkdir(sub, 0700);
+		}
+		inject_trace_start();
+		must(cases[i].run(&scene, &err), &err);
+		if (strcmp(inject_trace(), cases[i].pattern) != 0) {
+			printf("%s: %s\n", cases[i].name, inject_trace());
+			failures++;
+		}
+	}
+	close_scene(&scene);
+	nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int main(int argc, char **argv)
+{
+	char base[] = "/dev/shm/store-failures-XXXXXX", template[80];
+	enum inject_mode mode = INJECT_ONCE;
+	const char *only = NULL;
+	int number = EIO;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--for-good") == 0)
+			mode = INJECT_FOR_GOOD;
+		else if (strcmp(argv[i], "--disk-full") == 0)
+			number = ENOSPC;
+		else if (strcmp(argv[i], "--stride") == 0 && i + 1 < argc)
+			(void)span_number(span_of(argv[++i]), N_MAX, &stride);
+		else
+			only = argv[i];
+	}
+	if (mkdtemp(base) == NULL || sodium_init() < 0)
+		return 2;
+	log_open("store_failures", LOG_ERROR);
+	inject_install();
+	if (freopen("/dev/null", "w", stderr) == NULL) /* each injected failure is logged */
+		return 2;
+	clock_set_for_test(-1, NOW_MS);
+	snprintf(template, sizeof(template), "%s/template", base);
+	make_template(template);
+	check_durability(template, base);
+	for (size_t i = 0; i < ARRAY_LEN(rows) && failures < 20; i++) {
+		if (only == NULL || strcmp(only, rows[i].name) == 0)
+			run_all(&rows[i], template, base, mode, number);
+	}
+	nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return failures == 0 ? 0 : 1;
+}
