@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 	enum exit_code code;
 
 	fill_standard_descriptors();
-	log_open("posthouse", LOG_WARNING);
+	log_open("posthouse", LOG_ERROR); /* `serve` opens it again, by its settings */
 	code = cli_parse(argc, (const char *const *)argv, &cli);
 	return code == CLI_OK ? cli.verb->run(&cli) : code;
 }
