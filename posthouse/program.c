@@ -24,24 +24,23 @@ static bool own_dir(char *out, size_t size)
 	return true;
 }
 
+/* DIR/NAME, or, as meson builds it, DIR/NAME/NAME or DIR/../NAME/NAME. */
+static bool is_program(const char *dir, const char *between, const char *name, char *out, size_t size)
+{
+	const char *folder = between[0] != '\0' ? name : "";
+	int length = snprintf(out, size, "%s%s%s/%s", dir, between, folder, name);
+
+	return length > 0 && (size_t)length < size && access(out, X_OK) == 0;
+}
+
 bool program_find(const char *libexec, const char *name, char *out, size_t size)
 {
 	char own[PROGRAM_PATH_MAX / 2];
 
-	if (libexec != NULL) {
-		(void)snprintf(out, size, "%s/%s/%s", libexec, name, name);
-		if (access(out, X_OK) == 0)
-			return true;
-		(void)snprintf(out, size, "%s/%s", libexec, name);
-		return access(out, X_OK) == 0;
-	}
-	if (own_dir(own, sizeof(own))) {
-		(void)snprintf(out, size, "%s/../%s/%s", own, name, name);
-		if (access(out, X_OK) == 0)
-			return true;
-	}
-	(void)snprintf(out, size, "%s/%s", POSTHOUSE_LIBEXECDIR, name);
-	return access(out, X_OK) == 0;
+	if (libexec != NULL)
+		return is_program(libexec, "/", name, out, size) || is_program(libexec, "", name, out, size);
+	return (own_dir(own, sizeof(own)) && is_program(own, "/../", name, out, size)) ||
+	       is_program(POSTHOUSE_LIBEXECDIR, "", name, out, size);
 }
 
 struct program_stamp program_look(const char *path)
