@@ -30,6 +30,7 @@ class Result:
     def __init__(self):
         self.rounds = self.lost = self.doubled = 0
         self.kills = {"one process": 0, "all of a daemon": 0, "the whole suite": 0}
+        self.bag = []
         self.restarts, self.recoveries, self.problems = [], [], []
         self.books = None
 
@@ -57,7 +58,10 @@ class Result:
 
 def kill_something(site, chance, result):
     """One SIGKILL or several; afterwards the suite serves again. The time it took goes into the result."""
-    kind = chance.choices(list(result.kills), weights=(60, 20, 20))[0]
+    if not result.bag:  # three to one to one, in any order
+        result.bag = ["one process"] * 3 + ["all of a daemon", "the whole suite"]
+        chance.shuffle(result.bag)
+    kind = result.bag.pop()
     result.kills[kind] += 1
     if kind == "the whole suite":
         site.kill()

@@ -96,7 +96,7 @@ class Player:
                 self.run(step, index)
             for session in self.sessions.values():
                 if session.wire.buffer:
-                    raise WireError(f"an answer was left unread: {session.wire.buffer!r}")
+                    raise WireError(f"an answer was left unread: {bytes(session.wire.buffer)!r}")
         except (AssertionError, OSError) as problem:
             raise DialogError(self.report(step, problem)) from None
         finally:

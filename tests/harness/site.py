@@ -169,7 +169,6 @@ class Site:
             "server.data_dir": self.data,
             "server.workers": workers,
             "listen.addresses": "127.0.0.1 ::1",
-            **{f"listen.{name}": port for name, port in self.ports.items()},
             "tls.certificate": self.certificate,
             "tls.key": self.key,
             "auth.plaintext_on_loopback": "yes" if plaintext else "no",

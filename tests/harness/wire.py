@@ -19,13 +19,13 @@ class Wire:
         self.timeout = timeout
         self.sock = socket.create_connection(address, timeout=timeout, source_address=source)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.buffer = bytearray()
         self.eof = False
         self.split = False
 
     def start_tls(self, context, server_hostname):
         if self.buffer:
-            raise WireError(f"server sent before the handshake: {self.buffer!r}")
+            raise WireError(f"server sent before the handshake: {bytes(self.buffer)!r}")
         self.sock.settimeout(self.timeout)
         self.sock = context.wrap_socket(self.sock, server_hostname=server_hostname)
 
@@ -58,13 +58,16 @@ class Wire:
     def line(self):
         """The next line without its CRLF (or bare LF); WireError at the end of file or when time is up."""
         deadline = time.monotonic() + self.timeout
-        while b"\n" not in self.buffer:
+        looked = 0
+        while (end := self.buffer.find(b"\n", looked)) < 0:
+            looked = len(self.buffer)
             try:
                 if not self._receive(deadline):
-                    raise WireError(f"server closed the connection; unread: {self.buffer!r}")
+                    raise WireError(f"server closed the connection; unread: {bytes(self.buffer)!r}")
             except (socket.timeout, TimeoutError):
-                raise WireError(f"nothing for {self.timeout:g} s; unread: {self.buffer!r}") from None
-        line, self.buffer = self.buffer.split(b"\n", 1)
+                raise WireError(f"nothing for {self.timeout:g} s; unread: {bytes(self.buffer)!r}") from None
+        line = bytes(self.buffer[:end])
+        del self.buffer[: end + 1]  # a bytearray: this moves its start, not its octets
         return line[:-1] if line.endswith(b"\r") else line
 
     def until_close(self):
@@ -74,8 +77,8 @@ class Wire:
             while not self.eof and self._receive(deadline):
                 pass
         except (socket.timeout, TimeoutError):
-            raise WireError(f"not closed after {self.timeout:g} s; unread: {self.buffer[:500]!r}") from None
-        rest, self.buffer = self.buffer, b""
+            raise WireError(f"not closed after {self.timeout:g} s; unread: {bytes(self.buffer[:500])!r}") from None
+        rest, self.buffer = bytes(self.buffer), bytearray()
         return rest
 
     def silent(self, seconds):
@@ -84,7 +87,7 @@ class Wire:
             self._receive(time.monotonic() + seconds)
         except (socket.timeout, TimeoutError):
             pass
-        return self.buffer
+        return bytes(self.buffer)
 
     # SMTP
     def reply(self):

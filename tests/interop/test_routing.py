@@ -206,14 +206,15 @@ def test_one_full_mailbox_does_not_stop_the_others(site, mx):
     site.add_users(["tight"], quota="20K")
     filler = b"x" * 76 + b"\r\n"
     mail = b"From: a@remote.example\r\nSubject: partly\r\nMessage-ID: <partly@x>\r\n\r\n" + filler * 350 + b".\r\n"
-    for _ in range(2):
+    for _ in range(3):
         mx.smtp("MAIL FROM:<a@remote.example>", 250)
         mx.smtp("RCPT TO:<alice@example.test>", 250)
         answer = mx.smtp("RCPT TO:<tight@example.test>")
         mx.smtp("DATA", 354)
         mx.send(mail)
         final = mx.expect()
-        assert answer.startswith("452") or final.startswith(("452", "552")), (answer, final)
+        print(answer, final)
+        assert answer.startswith("452") or final.startswith(("452", "552", "451")), (answer, final)
     assert subjects(site, "alice") in (["partly"], ["partly", "partly"] if final.startswith("250") else ["partly"])
     assert subjects(site, "tight") == []
 

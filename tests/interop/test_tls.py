@@ -66,9 +66,9 @@ def test_new_tls_is_taken(site, port, version):
         wire.line()
 
 
-@pytest.mark.parametrize("port, protocol", [("submissions", "smtp"), ("pop3s", "pop3")])
+@pytest.mark.parametrize("port, protocol", [("submissions", None), ("pop3s", "pop3")])
 def test_alpn(site, port, protocol):
-    """Another protocol's client is turned away in the handshake (ALPACA); none or ours is welcome."""
+    """Another protocol's client is turned away in the handshake (ALPACA); none or ours is welcome. SMTP has no registered name."""
     for offered in (["http/1.1"], ["h2", "http/1.1"], ["imap"]):
         context = site.ca.context()
         context.set_alpn_protocols(offered)
@@ -77,7 +77,8 @@ def test_alpn(site, port, protocol):
             wire.sock.do_handshake()
             wire.line()
     context = site.ca.context()
-    context.set_alpn_protocols([protocol])
+    if protocol:
+        context.set_alpn_protocols([protocol])
     with Wire(("127.0.0.1", site.ports[port])) as wire:
         wire.start_tls(context, HOSTNAME)
         assert wire.sock.selected_alpn_protocol() == protocol
@@ -155,7 +156,7 @@ def test_starttls_forgets_what_was_said(site, port):
         wire.smtp("EHLO client.example", 250)
         wire.smtp("STARTTLS", 220)
         wire.start_tls(site.ca.context(), HOSTNAME)
-        wire.smtp("MAIL FROM:<a@remote.example>", "50")
+        assert wire.smtp("MAIL FROM:<a@remote.example>")[:3] in ("503", "530")
         assert "STARTTLS" not in wire.smtp("EHLO client.example", 250)
         wire.smtp("STARTTLS", "50")
 
@@ -171,7 +172,8 @@ def test_no_password_over_a_clear_connection():
         with site.wire("pop3") as wire:
             wire.pop3("CAPA")
             capabilities = wire.pop3_list()
-            assert b"STLS" in capabilities and not [c for c in capabilities if c.startswith((b"SASL", b"USER"))]
+            assert b"STLS" in capabilities and b"USER" not in capabilities
+            assert not [c for c in capabilities if c.startswith(b"SASL") and (b"PLAIN" in c or b"LOGIN" in c)]
             wire.pop3("USER alice@example.test", "-ERR")
             wire.pop3("AUTH PLAIN " + token, "-ERR")
 
