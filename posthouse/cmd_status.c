@@ -15,6 +15,7 @@
 #define REPORT_MAX    (256 * KIB)
 #define ANSWER_WAIT_S 5
 #define PROC_MAX      (8 * MIB) /* /proc/net/tcp: 150 bytes a connection */
+#define PAGE_MAX      65536
 
 static struct settings settings;
 
@@ -115,8 +116,8 @@ static void add_memory(json_t *process)
 	(void)snprintf(path, sizeof(path), "/proc/%lld/statm", (long long)pid);
 	if (pid > 0 && read_proc(path, &text)) {
 		fields = buffer_span(&text);
-		if (span_take_number64(&fields, UINT32_MAX, &value) && span_take_char(&fields, ' ') &&
-		        span_take_number64(&fields, UINT32_MAX, &value))
+		if (span_take_number64(&fields, INT64_MAX / PAGE_MAX, &value) && span_take_char(&fields, ' ') &&
+		        span_take_number64(&fields, INT64_MAX / PAGE_MAX, &value))
 			(void)json_object_set_new(
 			        process, "rss", json_integer((json_int_t)value * (json_int_t)sysconf(_SC_PAGESIZE)));
 	}
