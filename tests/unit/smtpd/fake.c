@@ -616,9 +616,10 @@ void fake_time_out(struct conn *conn)
 	fake_settle(conn->world);
 }
 
-void fake_set_tls(struct conn *conn)
+void fake_evict(struct conn *conn)
 {
-	conn->tls = true;
+	conn->handler->on_evict(conn->session);
+	conn->finishing = true;
 }
 
 const char *fake_output(struct conn *conn)

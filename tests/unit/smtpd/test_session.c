@@ -440,6 +440,31 @@ static void test_time_out(void **state)
 	fake_free(&world);
 }
 
+/* What is being stored is not refused: the conn goes, without a word that could turn out untrue. */
+static void test_evicted(void **state)
+{
+	struct fake_world world;
+	struct conn *idle, *busy;
+
+	fake_init(&world);
+	idle = fake_connect(&world, PORT_MX);
+	busy = fake_connect(&world, PORT_MX);
+	fake_send(busy, SPAN(HELLO ENVELOPE "DATA\r\nx\r\n"));
+	fake_clear(idle);
+	fake_clear(busy);
+	fake_queue(busy, SPAN(".\r\n"));
+	assert_true(fake_step(&world)); /* the end of data is read, the delivery waits for its worker */
+	fake_evict(idle);
+	fake_evict(busy);
+	fake_settle(&world);
+	assert_int_equal(strncmp(fake_output(idle), "421 4.7.0", 9), 0);
+	assert_string_equal(fake_output(busy), "");
+	assert_int_equal(world.delivered[1], 1);
+	fake_release(&idle);
+	fake_release(&busy);
+	fake_free(&world);
+}
+
 static void test_ehlo_lists(void **state)
 {
 	struct fake_world world;
@@ -477,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_time_out),
 		cmocka_unit_test(test_ehlo_lists),
+		cmocka_unit_test(test_evicted),
 	};
 
 	log_set_level(LOG_ERROR);
