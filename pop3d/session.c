@@ -444,7 +444,7 @@ void session_start(struct pop3_server *server, struct conn *conn, bool tls_at_on
 	s->timer.data = s;
 	s->timer_open = true;
 	link_session(s);
-	conn_set_timeout(conn, server->settings.login_timeout_ms);
+	conn_set_timeout(conn, 0); /* until login the timer is stricter, and says goodbye */
 	conn_start(conn, &handler, s, COMMAND_LINE_MAX);
 	if (tls_at_once) {
 		session_begin_handshake(s);
