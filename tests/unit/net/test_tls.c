@@ -242,6 +242,24 @@ static void a_finish_says_close_notify(void **state)
 	tls_context_free(&context);
 }
 
+/* The client's last record and its close_notify come in one packet, and it waits for ours. */
+static void a_close_notify_right_behind_a_command_is_seen(void **state)
+{
+	struct tls_context *context = simple_context();
+	SSL_CTX *client = client_context();
+	struct net_test t;
+
+	start_implicit(&t, context);
+	assert_true(peer_handshake(&t, client, NULL, NULL, NULL));
+	assert_int_equal(SSL_write(t.client, "SAY x\r\n", 7), 7);
+	SSL_shutdown(t.client);
+	turn_until(&t, &t.recorder.closed);
+	expect_seen(&t, "!tls<SAY x>!closed 1");
+	net_test_close(&t);
+	SSL_CTX_free(client);
+	tls_context_free(&context);
+}
+
 static void rubbish_instead_of_a_handshake_ends_the_conn(void **state)
 {
 	static const char *const rubbish[] = { "EHLO not.tls\r\n", "GET / HTTP/1.1\r\n\r\n",
@@ -622,6 +640,7 @@ int main(void)
 		cmocka_unit_test(a_tls_peer_that_does_not_read_stops_the_session),
 		cmocka_unit_test(a_pause_holds_decrypted_input_too),
 		cmocka_unit_test(a_finish_says_close_notify),
+		cmocka_unit_test(a_close_notify_right_behind_a_command_is_seen),
 		cmocka_unit_test(rubbish_instead_of_a_handshake_ends_the_conn),
 		cmocka_unit_test(a_silent_handshake_times_out),
 		cmocka_unit_test(starttls_switches),
