@@ -80,7 +80,7 @@ static void manual(struct buffer *out)
 	(void)buffer_append_text(out,
 	        ".\\\" Printed by `posthouse help manual` from the table in posthouse/verbs.c.\n"
 	        ".TH POSTHOUSE 1 \"\" \"Posthouse\" \"Posthouse manual\"\n.SH NAME\nposthouse \\- mail server and its "
-	        "administration\n.SH SYNOPSIS\n.B posthouse\n.RI [ --config \" FILE\" ]\n.I VERB\n.RI [ NOUN ]\n...\n"
+	        "administration\n.SH SYNOPSIS\n.B posthouse\n.RI [ --config \" FILE\" ]\n.I VERB\n.RI [ NOUN ]\n\\&...\n"
 	        ".SH DESCRIPTION\nAll commands work while the server runs and while it is stopped. Started by root they "
 	        "become the service user\nbefore they touch the data. Passwords are asked for on the terminal or read from "
 	        "standard input, and are never\narguments.\n.SH COMMANDS\n");
