@@ -41,7 +41,7 @@ static const char *const fixed_sql[FIXED_COUNT] = {
 	[FIXED_DATA_VERSION] = "PRAGMA data_version",
 };
 
-static const char connection_sql[] = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;"
+static const char connection_sql[] = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128; PRAGMA cache_spill = 2000;"
                                      "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
 
 static pthread_once_t sqlite_once = PTHREAD_ONCE_INIT;
