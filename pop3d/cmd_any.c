@@ -51,10 +51,16 @@ void cmd_lang(struct pop3_session *s, const struct pop3_request *req)
 	}
 }
 
+static void sign_off(struct pop3_session *s)
+{
+	reply_ok(s, "%s POP3 signing off", s->server->settings.hostname);
+	session_end(s);
+}
+
 static void run_update(struct pop3_session *s)
 {
 	(void)maildrop_update(s->maildrop, s->server->settings.delete_to, &s->job_error);
-	maildrop_close(&s->maildrop);
+	maildrop_close(&s->maildrop); /* before the answer: the client may come again at once */
 }
 
 static void update_done(struct pop3_session *s)
@@ -62,12 +68,12 @@ static void update_done(struct pop3_session *s)
 	struct error err = s->job_error;
 
 	if (err.code == ERR_NONE) {
-		reply_ok(s, "%s POP3 signing off", s->server->settings.hostname);
+		sign_off(s);
 	} else {
 		s->deleted = 0;
 		reply_refuse(s, &err); /* RFC 1939 §6: "-ERR some deleted messages not removed"; here none is */
+		session_end(s);
 	}
-	session_end(s);
 	session_go_on(s);
 }
 
@@ -75,11 +81,15 @@ void cmd_quit(struct pop3_session *s, const struct pop3_request *req)
 {
 	(void)req;
 	if (s->state == AUTHORIZATION) {
-		reply_ok(s, "%s POP3 signing off", s->server->settings.hostname);
-		session_end(s);
+		sign_off(s);
 		return;
 	}
 	s->state = UPDATE; /* RFC 1939 §6 */
 	s->deleted = s->maildrop->total - s->maildrop->count;
-	session_work(s, s->deleted > 0 ? WORKER_WRITE : WORKER_READ, run_update, update_done);
+	if (s->deleted > 0) {
+		session_work(s, WORKER_WRITE, run_update, update_done);
+	} else {
+		maildrop_close(&s->maildrop);
+		sign_off(s);
+	}
 }

@@ -4,7 +4,7 @@
  * before maildrop_update(), which is one transaction (§6). What others remove meanwhile (IMAP) keeps its number.
  * Owner:  the session, until maildrop_close(), which gives back the lock and clears the pointer. The kernel gives back the
  *         lock of a process that dies.
- * Thread: open, update and close wait for the disk: a worker thread. The rest is memory: one thread at a time. */
+ * Thread: open and update wait for the disk: a worker thread. The rest does not: one thread at a time. */
 #ifndef POP3D_MAILDROP_H
 #define POP3D_MAILDROP_H
 

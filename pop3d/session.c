@@ -67,16 +67,6 @@ void session_end(struct pop3_session *s)
 	conn_finish(s->conn);
 }
 
-/* The lock goes back on a worker thread; the job is the session's own, so it waits for the one under way. */
-static void run_unlock(struct pop3_session *s)
-{
-	maildrop_close(&s->maildrop);
-}
-
-static void on_unlocked(struct pop3_session *s)
-{
-}
-
 /* What a job may be using: after the conn is closed, and again after the job that was under way then. */
 static void drop_all(struct pop3_session *s)
 {
@@ -85,7 +75,7 @@ static void drop_all(struct pop3_session *s)
 	if (s->stream != NULL)
 		body_stream_free(&s->stream);
 	if (s->maildrop != NULL)
-		session_work(s, WORKER_READ, run_unlock, on_unlocked);
+		maildrop_close(&s->maildrop);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

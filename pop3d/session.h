@@ -13,7 +13,7 @@
  *
  * Lifetime: session_start() makes it; the memory goes in one place, session_release(), once the conn is closed, the timer is,
  * and every job under way has come back. So a callback may always dereference its session, and looks at s->closing before it
- * acts. A maildrop that is still locked when the conn goes is given back by a job of its own.
+ * acts. A maildrop that is still locked when the conn goes is given back then, or when the job that uses it has come back.
  * Waiting: while a command waits for authd, a job or an output queue that is full, the conn is paused, so commands keep their
  * order. Read-ahead (pop3d/read_ahead.h) is the only work beside that. Thread: the loop's. */
 #ifndef POP3D_SESSION_H

@@ -46,6 +46,6 @@ void store_close_idle(struct store *store, int64_t idle_ms);
  * ERR_BUSY at once when another session has it. */
 struct maildrop_lock;
 bool store_lock_maildrop(struct store *store, int64_t account_id, struct maildrop_lock **out, struct error *err);
-void store_unlock_maildrop(struct maildrop_lock **lock);
+void store_unlock_maildrop(struct maildrop_lock **lock); /* closes a descriptor, no more: also on the event loop */
 
 #endif

@@ -525,7 +525,7 @@ static void test_hang_up_while_waiting(void **state)
 		fake.hold_jobs = true;
 		TALK({ commands[i], "" });
 		fake_hang_up();
-		assert_true(fake.locked);
+		assert_int_equal(fake.locked, i != 0); /* read-ahead does not need the maildrop */
 		fake.hold_jobs = false;
 		fake_run();
 		assert_false(fake.locked);
