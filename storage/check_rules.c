@@ -41,7 +41,7 @@ static bool check_file_itself(struct check *check, struct database *database, un
 
 static bool run_repair(struct database *database, const char *sql, struct error *err)
 {
-	int code = sqlite3_exec(database_handle(database), sql, NULL, NULL, NULL);
+	int code = sqlite3_exec(database_handle(database), sql, NULL, NULL, NULL); /* constant SQL */
 
 	return code == SQLITE_OK ? true : database_failed(database, code, err);
 }

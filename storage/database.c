@@ -41,8 +41,9 @@ static const char *const fixed_sql[FIXED_COUNT] = {
 	[FIXED_DATA_VERSION] = "PRAGMA data_version",
 };
 
-static const char connection_sql[] = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128; PRAGMA cache_spill = 2000;"
-                                     "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
+static const char connection_sql[] =
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128; PRAGMA cache_spill = 2000;"
+        "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
 
 static pthread_once_t sqlite_once = PTHREAD_ONCE_INIT;
 
@@ -116,7 +117,7 @@ static bool configure(struct database *database, struct error *err)
 	sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
 	sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_wal_hook(handle, on_commit, database); /* takes the place of SQLite's automatic checkpoints */
-	code = sqlite3_exec(handle, connection_sql, NULL, NULL, NULL);
+	code = sqlite3_exec(handle, connection_sql, NULL, NULL, NULL); /* constant SQL */
 	return code == SQLITE_OK ? true : database_failed(database, code, err);
 }
 

@@ -10,7 +10,7 @@
 
 static bool run_sql(struct database *database, const char *sql, struct error *err)
 {
-	int code = sqlite3_exec(database->handle, sql, NULL, NULL, NULL);
+	int code = sqlite3_exec(database->handle, sql, NULL, NULL, NULL); /* constant SQL */
 
 	return code == SQLITE_OK ? true : database_failed(database, code, err);
 }

@@ -114,11 +114,11 @@ def check_banned():
                 yield f"{path}:{number}: {line.strip()}"
 
 
-def check_log_calls():
-    """Formats come from us: no printf-like call whose format is not a literal."""
+def check_sql():
+    """What is executed as SQL is a literal; where a table of literals is walked, the line says "constant SQL"."""
     for _, path, lines in sources():
         for number, line in enumerate(lines, 1):
-            if re.search(r'\bsqlite3_exec\s*\([^,]+,\s*(?!")', line) and "schema" not in line and path != "storage/database.c":
+            if re.search(r"\bsqlite3_exec\s*\(", line) and not re.search(r'[,?]\s*"', line) and "constant SQL" not in line:
                 yield f"{path}:{number}: SQL that is not a literal: {line.strip()}"
 
 
@@ -128,7 +128,7 @@ RULES = [
     ("RFC sections that are cited exist", check_rfc_references),
     ("every folder has its README", check_readmes),
     ("no unbounded or unchecked calls", check_banned),
-    ("SQL is literal, values are bound", check_log_calls),
+    ("SQL is literal, values are bound", check_sql),
 ]
 
 
