@@ -109,8 +109,12 @@ static bool build_account(struct store *store, int64_t id, const char *final, st
 		remove_tree(account.path);
 	} else if (!ok) {
 		remove_tree(account.path);
+	} else if (!file_sync_dir(parent, err)) {
+		ok = false;
+		if (rename(final, account.path) == 0)
+			remove_tree(account.path);
 	}
-	return ok && file_sync_dir(parent, err);
+	return ok;
 }
 
 bool store_create_account(struct store *store, int64_t account_id, struct error *err)
