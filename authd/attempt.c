@@ -1,80 +1,13 @@
-#include "authd/attempt.h"
-
-#include "authd/failures.h"
-#include "authd/lookup.h"
-#include "authd/nobody.h"
-#include "authd/notes.h"
+#include "authd/attempt_internal.h"
 #include "authd/peer.h"
-#include "authd/remembered.h"
-#include "authd/verify.h"
-#include "base/buffer.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
-#include "sasl/scram_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct attempts {
-	uv_loop_t *loop;
-	struct worker_pool *pool;
-	struct lookup *lookup;
-	struct notes *notes;
-	struct verify *verify;
-	struct failures *failures;
-	struct remembered *remembered;
-	struct nobody nobody;
-	unsigned checks_at_once;
-	unsigned parked_count;
-	TAILQ_HEAD(, attempt) parked; /* the longest waiting first */
-};
-
-/*  password, and remembered?  --yes--> CONFIRMING --auth.db still has the hash--> answer
- *      | no                               | no
- *      v                                  v
- *  admit (failures.h) --must wait--> PARKED --its time, or a right password from there--> admit
- *      |                               `-----too long, or too many wait: answer
- *      v
- *  LOOKING (auth.db) ---> SCRAM: answer at once
- *      v
- *  HASHING (verify.h) --> answer     (just before it runs: remembered meanwhile? then CONFIRMING)
- *
- * Lifetime (lesson 8): `holds` counts the asker's interest, jobs under way and the timer's handle; the memory goes in
- * attempt_release() alone. After the answer or the cancellation the state is ENDED and results that still come are dropped. */
-enum attempt_state { CONFIRMING, PARKED, LOOKING, HASHING, ENDED };
-
-struct attempt {
-	struct attempts *shared;
-	enum attempt_state state;
-	unsigned holds;
-	attempt_done *done;
-	void *arg;
-	enum auth_kind kind;
-	enum auth_service service;
-	char address[AUTH_ADDRESS_MAX + 1];
-	char login[AUTH_LOGIN_MAX + 1];
-	struct buffer secret; /* the password, or AuthMessage */
-	uint8_t proof[AUTH_PROOF_LEN];
-	struct table_key address_key;
-	struct table_key memory_key;
-	struct failures_ticket ticket;
-	int64_t parked_until_ms; /* then it is refused; 0: was not parked yet */
-	TAILQ_ENTRY(attempt) parked_link;
-	bool refused; /* parked only to be told so */
-	bool has_timer;
-	uv_timer_t timer;
-	struct lookup_job lookup;
-	struct verify_job verify;
-};
-
-static void confirm(struct attempt *attempt, uint64_t known_version);
-static void begin(struct attempt *attempt);
-static void wake_neighbours(struct attempts *shared, const struct table_key *address);
-static void look_up(struct attempt *attempt);
-
-static void attempt_release(struct attempt *attempt)
+void attempt_release(struct attempt *attempt)
 {
 	CHECK(attempt->holds > 0);
 	if (--attempt->holds > 0)
@@ -89,18 +22,11 @@ static void on_timer_closed(uv_handle_t *handle)
 	attempt_release(handle->data);
 }
 
-static void unpark(struct attempt *attempt)
-{
-	attempt->shared->parked_count--;
-	TAILQ_REMOVE(&attempt->shared->parked, attempt, parked_link);
-	uv_timer_stop(&attempt->timer);
-}
-
 /* The one place where an attempt ends, answered or not. */
-static void attempt_end(struct attempt *attempt)
+void attempt_end(struct attempt *attempt)
 {
 	if (attempt->state == PARKED)
-		unpark(attempt);
+		attempt_unpark(attempt);
 	attempt->state = ENDED;
 	if (attempt->has_timer)
 		uv_close((uv_handle_t *)&attempt->timer, on_timer_closed);
@@ -108,310 +34,7 @@ static void attempt_end(struct attempt *attempt)
 	attempt_release(attempt);
 }
 
-static void answer(struct attempt *attempt, const struct auth_answer *text)
-{
-	attempt_done *done = attempt->done;
-	void *arg = attempt->arg;
-
-	attempt_end(attempt);
-	done(arg, text);
-}
-
-/* One line for each login, good or bad (design 2.8: never what was typed as password). `why` is for the log alone. */
-static void log_login(const struct attempt *attempt, enum log_level level, const char *event, const char *why)
-{
-	LOG(level, event, LOG_TEXT("service", auth_service_name(attempt->service)),
-	        LOG_TEXT("address", attempt->address), LOG_TEXT("login", attempt->login), LOG_TEXT("how", why));
-}
-
-static void answer_status(struct attempt *attempt, enum auth_status status, const char *why)
-{
-	struct auth_answer text = { .status = status };
-
-	log_login(attempt, LOG_WARNING, "auth.refused", why);
-	answer(attempt, &text);
-}
-
-static void answer_wrong(struct attempt *attempt, bool known)
-{
-	failures_wrong(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
-	if (failures_standing(attempt->shared->failures, &attempt->ticket, clock_mono_ms()) == STANDING_SUSPECT)
-		verify_suspect(attempt->shared->verify, &attempt->address_key);
-	answer_status(attempt, AUTH_WRONG, known ? "wrong password" : "unknown user");
-}
-
-static void answer_unreadable(struct attempt *attempt)
-{
-	LOG(LOG_ERROR, "auth.unreadable", LOG_FAILURE(&attempt->lookup.err));
-	answer_status(attempt, AUTH_UNAVAILABLE, "auth.db cannot be read");
-}
-
-static void answer_ok(
-        struct attempt *attempt, struct auth_answer *text, int64_t account_id, const char *login, const char *how)
-{
-	bool was_charged = attempt->ticket.charged;
-
-	text->status = AUTH_OK;
-	text->account_id = account_id;
-	(void)span_copy(span_of(login), text->login, sizeof(text->login));
-	failures_good(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
-	if (was_charged)
-		wake_neighbours(attempt->shared, &attempt->address_key);
-	notes_add(attempt->shared->notes, account_id, attempt->service, attempt->address);
-	log_login(attempt, LOG_INFO, "auth.ok", how);
-	answer(attempt, text);
-}
-
-/* The secret was right. */
-static void answer_right(struct attempt *attempt, struct auth_answer *text, const char *how)
-{
-	const struct credential *credential = &attempt->lookup.credential;
-
-	if (credential->disabled)
-		answer_status(attempt, AUTH_DISABLED, "account disabled");
-	else
-		answer_ok(attempt, text, credential->account_id, credential->login, how);
-}
-
-static void on_wake(uv_timer_t *timer)
-{
-	struct attempt *attempt = timer->data;
-
-	if (attempt->refused) {
-		answer_status(attempt, AUTH_THROTTLED, "too many tries from the address");
-		return;
-	}
-	unpark(attempt);
-	begin(attempt);
-}
-
-static void wake_at(struct attempt *attempt, int64_t wait_ms)
-{
-	if (!attempt->has_timer) {
-		uv_timer_init(attempt->shared->loop, &attempt->timer);
-		attempt->timer.data = attempt;
-		attempt->has_timer = true;
-		attempt->holds++;
-	}
-	uv_timer_start(&attempt->timer, on_wake, (uint64_t)wait_ms, 0);
-}
-
-static bool too_many_wait(const struct attempt *attempt)
-{
-	const struct attempt *other;
-	unsigned count = 0;
-
-	if (attempt->shared->parked_count >= ATTEMPT_PARKED_MAX)
-		return true;
-	TAILQ_FOREACH (other, &attempt->shared->parked, parked_link)
-		if (!other->refused &&
-		        memcmp(&other->address_key, &attempt->address_key, sizeof(attempt->address_key)) == 0)
-			count++;
-	return count >= ATTEMPT_PARKED_EACH;
-}
-
-static void park(struct attempt *attempt, int64_t now, int64_t wait_ms)
-{
-	bool is_new = attempt->parked_until_ms == 0;
-
-	if (is_new)
-		attempt->parked_until_ms = now + ATTEMPT_PARKED_MS;
-	if (is_new ? too_many_wait(attempt) : now >= attempt->parked_until_ms) {
-		attempt->refused = true;
-		wait_ms = is_new ? ATTEMPT_THROTTLED_MS : 0;
-	} else if (now + wait_ms > attempt->parked_until_ms) {
-		wait_ms = attempt->parked_until_ms - now;
-	}
-	attempt->state = PARKED;
-	attempt->shared->parked_count++;
-	TAILQ_INSERT_TAIL(&attempt->shared->parked, attempt, parked_link);
-	wake_at(attempt, wait_ms);
-}
-
-static void admit(struct attempt *attempt)
-{
-	int64_t now = clock_mono_ms(), wait_ms;
-
-	if (failures_admit(attempt->shared->failures, &attempt->ticket, now, &wait_ms))
-		look_up(attempt);
-	else
-		park(attempt, now, wait_ms);
-}
-
-/* A password was right: what was charged for it is free again, and its twins need no check of their own any more. */
-static void wake_neighbours(struct attempts *shared, const struct table_key *address)
-{
-	struct attempt *attempt;
-
-	TAILQ_FOREACH (attempt, &shared->parked, parked_link)
-		if (!attempt->refused && memcmp(&attempt->address_key, address, sizeof(*address)) == 0)
-			uv_timer_start(&attempt->timer, on_wake, 0, 0);
-}
-
-static void scram_first(struct attempt *attempt)
-{
-	struct credential *credential = &attempt->lookup.credential;
-	struct auth_answer text = { .status = AUTH_OK };
-
-	if (!attempt->lookup.found || credential->scram_iterations == 0)
-		nobody_fill(&attempt->shared->nobody, span_of(attempt->login), credential);
-	memcpy(text.salt, credential->scram_salt, sizeof(text.salt));
-	text.iterations = credential->scram_iterations;
-	answer(attempt, &text);
-}
-
-static void scram_final(struct attempt *attempt)
-{
-	struct credential *credential = &attempt->lookup.credential;
-	bool known = attempt->lookup.found && credential->scram_iterations > 0;
-	struct auth_answer text = { .status = AUTH_OK };
-	struct scram_keys keys;
-	bool right;
-
-	if (!known)
-		nobody_fill(&attempt->shared->nobody, span_of(attempt->login), credential);
-	memcpy(keys.stored_key, credential->scram_stored_key, SCRAM_HASH_LEN);
-	memcpy(keys.server_key, credential->scram_server_key, SCRAM_HASH_LEN);
-	right = scram_check(&keys, buffer_span(&attempt->secret), attempt->proof, text.server_signature);
-	secret_wipe(&keys, sizeof(keys));
-	if (known && right)
-		answer_right(attempt, &text, "scram");
-	else
-		answer_wrong(attempt, known);
-}
-
-/* Others with the same password may have been checked while this one waited its turn. */
-static bool on_turn(struct verify_job *job)
-{
-	struct attempt *attempt = container_of(job, struct attempt, verify);
-	struct remembered_login *login =
-	        remembered_find(attempt->shared->remembered, &attempt->memory_key, clock_mono_ms());
-
-	if (login == NULL)
-		return true;
-	failures_not_tried(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
-	confirm(attempt, login->version);
-	attempt_release(attempt); /* the job's hold */
-	return false;
-}
-
-static void hashed(struct attempt *attempt)
-{
-	const struct credential *credential = &attempt->lookup.credential;
-	struct auth_answer text = { .status = AUTH_OK };
-
-	if (attempt->verify.failed) {
-		answer_status(attempt, AUTH_UNAVAILABLE, "no memory to check a password");
-	} else if (!attempt->lookup.found || !attempt->verify.right) {
-		answer_wrong(attempt, attempt->lookup.found);
-	} else {
-		if (!credential->disabled)
-			remembered_add(attempt->shared->remembered, &attempt->memory_key, credential->account_id,
-			        credential->login, credential->password_hash, attempt->lookup.version, clock_mono_ms());
-		answer_right(attempt, &text, "checked");
-	}
-}
-
-static void on_hashed(struct verify_job *job)
-{
-	struct attempt *attempt = container_of(job, struct attempt, verify);
-
-	if (attempt->state == HASHING)
-		hashed(attempt);
-	attempt_release(attempt);
-}
-
-static void hash(struct attempt *attempt)
-{
-	struct verify_job *job = &attempt->verify;
-
-	*job = (struct verify_job) { .address = attempt->address_key,
-		.standing = failures_standing(attempt->shared->failures, &attempt->ticket, clock_mono_ms()),
-		.known = attempt->lookup.found,
-		.password = buffer_span(&attempt->secret),
-		.still_needed = on_turn,
-		.done = on_hashed };
-	memcpy(job->hash, attempt->lookup.credential.password_hash, sizeof(job->hash));
-	attempt->state = HASHING;
-	attempt->holds++;
-	if (verify_submit(attempt->shared->verify, job))
-		return;
-	attempt_release(attempt);
-	if (job->standing == STANDING_SUSPECT)
-		answer_status(attempt, AUTH_THROTTLED, "too many tries wait");
-	else
-		answer_status(attempt, AUTH_UNAVAILABLE, "too many checks wait");
-}
-
-/* The password was good a while ago; is the stored hash still the one it was good for? */
-static void confirmed(struct attempt *attempt)
-{
-	struct attempts *shared = attempt->shared;
-	struct lookup_job *job = &attempt->lookup;
-	struct remembered_login *login = remembered_find(shared->remembered, &attempt->memory_key, clock_mono_ms());
-	struct auth_answer text = { .status = AUTH_OK };
-	uint8_t digest[REMEMBERED_DIGEST_LEN];
-
-	if (login != NULL && !job->unchanged && job->found && !job->credential.disabled) {
-		remembered_digest(shared->remembered, job->credential.password_hash, digest);
-		if (job->credential.account_id == login->account_id &&
-		        secret_equal(digest, login->digest, sizeof(digest)))
-			login->version = job->version;
-	}
-	if (login != NULL && login->version == job->version) {
-		answer_ok(attempt, &text, login->account_id, login->login, "remembered");
-		return;
-	}
-	remembered_forget(shared->remembered, &attempt->memory_key);
-	admit(attempt);
-}
-
-static void looked_up(struct attempt *attempt)
-{
-	if (!attempt->lookup.ok)
-		answer_unreadable(attempt);
-	else if (attempt->state == CONFIRMING)
-		confirmed(attempt);
-	else if (attempt->kind == AUTH_ASK_SCRAM_FIRST)
-		scram_first(attempt);
-	else if (attempt->kind == AUTH_ASK_SCRAM_FINAL)
-		scram_final(attempt);
-	else
-		hash(attempt);
-}
-
-static void on_looked_up(struct lookup_job *job)
-{
-	struct attempt *attempt = container_of(job, struct attempt, lookup);
-
-	if (attempt->state != ENDED)
-		looked_up(attempt);
-	attempt_release(attempt);
-}
-
-static void submit_lookup(struct attempt *attempt, enum attempt_state state)
-{
-	attempt->state = state;
-	attempt->holds++;
-	attempt->lookup.done = on_looked_up;
-	memcpy(attempt->lookup.login, attempt->login, sizeof(attempt->login));
-	lookup_submit(attempt->shared->lookup, &attempt->lookup);
-}
-
-static void confirm(struct attempt *attempt, uint64_t known_version)
-{
-	attempt->lookup.has_known_version = true;
-	attempt->lookup.known_version = known_version;
-	submit_lookup(attempt, CONFIRMING);
-}
-
-static void look_up(struct attempt *attempt)
-{
-	attempt->lookup.has_known_version = false;
-	submit_lookup(attempt, LOOKING);
-}
-
-static void begin(struct attempt *attempt)
+void attempt_route(struct attempt *attempt)
 {
 	struct remembered *remembered = attempt->shared->remembered;
 	struct remembered_login *login = NULL;
@@ -423,11 +46,12 @@ static void begin(struct attempt *attempt)
 		login = remembered_find(remembered, &attempt->memory_key, clock_mono_ms());
 	}
 	if (login != NULL)
-		confirm(attempt, login->version);
+		attempt_confirm(attempt, login->version);
 	else if (attempt->kind == AUTH_ASK_SCRAM_FIRST)
-		look_up(attempt); /* tells nothing that is worth guessing for; the final step is what is counted */
+		attempt_look_up(
+		        attempt); /* tells nothing that is worth guessing for; the final step is what is counted */
 	else
-		admit(attempt);
+		attempt_admit(attempt);
 }
 
 static bool copy_question(struct attempt *attempt, const struct auth_question *question)
@@ -461,7 +85,7 @@ struct attempt *attempt_begin(
 		attempt_release(attempt);
 		return NULL;
 	}
-	begin(attempt);
+	attempt_route(attempt);
 	return attempt;
 }
 
