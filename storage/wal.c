@@ -2,12 +2,7 @@
 
 #include "base/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* https://sqlite.org/walformat.html: the WAL is a header, then frames of a header and a page each; the wal-index begins
  * with two equal copies of a header in the byte order of the machine. */
@@ -51,20 +46,22 @@ static bool read_index(sqlite3 *handle, struct wal_index_header *header)
 void wal_cut_failed_commit(struct database *database)
 {
 	struct wal_index_header header;
-	char wal[DATABASE_PATH_MAX + 8];
-	struct stat st;
-	off_t keep;
-	int fd;
+	sqlite3_file *wal = NULL;
+	sqlite3_int64 keep, size;
+	int code;
 
-	if (!read_index(database->handle, &header))
-		return;
-	keep = WAL_HEADER +
-	       (off_t)header.last_frame * (WAL_FRAME_HEADER + (header.page_size == 1 ? 65536 : header.page_size));
-	snprintf(wal, sizeof(wal), "%s-wal", database->path);
-	fd = open(wal, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (fstat(fd, &st) == 0 && st.st_size > keep && ftruncate(fd, keep) != 0)
-		LOG(LOG_ERROR, "storage.wal_not_cut", LOG_TEXT("file", wal), LOG_NUMBER("errno", errno));
-	close(fd);
+	if (sqlite3_file_control(database->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK ||
+	        wal == NULL || wal->pMethods == NULL)
+		return; /* no WAL is open: nothing was written */
+	code = read_index(database->handle, &header) ? SQLITE_OK : SQLITE_IOERR;
+	if (code == SQLITE_OK) {
+		keep = WAL_HEADER + (sqlite3_int64)header.last_frame *
+		                            (WAL_FRAME_HEADER + (header.page_size == 1 ? 65536 : header.page_size));
+		code = wal->pMethods->xFileSize(wal, &size);
+		if (code == SQLITE_OK && size > keep)
+			code = wal->pMethods->xTruncate(wal, keep);
+	}
+	/* Then only the disk knows: what we said no to may turn up once it works again. */
+	if (code != SQLITE_OK)
+		LOG(LOG_ERROR, "storage.wal_not_cut", LOG_TEXT("file", database->path), LOG_NUMBER("code", code));
 }
