@@ -8,6 +8,7 @@
 #include "storage/write_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,11 +136,25 @@ static void disconnect(struct database *database)
 	database->handle = NULL;
 }
 
+/* SQLite would make it readable for all; its -wal and -shm take the mode of the file. Nobody has the file open yet, so
+ * closing this descriptor drops nobody's locks. */
+static bool make_file(const char *path, struct error *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == EEXIST || error_errno(err, errno, path);
+	close(fd);
+	return true;
+}
+
 static bool connect_locked(struct database *database, bool create, struct error *err)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 	int code = wal_vfs_register();
 
+	if (create && !make_file(database->path, err))
+		return false;
 	if (code == SQLITE_OK)
 		code = sqlite3_open_v2(database->path, &database->handle, flags, WAL_VFS_NAME);
 	if (code != SQLITE_OK)

@@ -5,6 +5,8 @@
 #define DAY_MS            ((int64_t)86400 * 1000)
 #define TOMBSTONE_KEEP_MS (30 * DAY_MS)
 #define TIDY_ROWS         500 /* of each kind in one transaction */
+#define FREE_PAGES_MIN    1024
+#define FREE_PAGES_SHARE  4 /* a quarter of the file */
 
 static bool read_copies(struct change *change, int64_t message_id, int64_t *copies, struct error *err)
 {
@@ -144,10 +146,45 @@ static bool trim_log(struct change *change, enum mail_statement find, enum mail_
 	       DATABASE_RUN(change->database, trim, err, V_INT(modseq));
 }
 
+static bool many_free_pages(struct change *change, bool *many, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!database_query(change->database, MAIL_FREE_PAGES, NULL, 0, &rows, err))
+		return false;
+	step = database_step(change->database, rows, err);
+	*many = step == STEP_ROW && sqlite3_column_int64(rows, 0) > FREE_PAGES_MIN &&
+	        sqlite3_column_int64(rows, 0) > sqlite3_column_int64(rows, 1) / FREE_PAGES_SHARE;
+	database_done(rows);
+	return step != STEP_FAILED;
+}
+
+/* Pages that are free are used again; only when they are many does the file get shorter, a piece at a time. */
+static bool give_pages_back(struct change *change, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	bool many;
+
+	if (!many_free_pages(change, &many, err))
+		return false;
+	if (!many)
+		return true;
+	if (!database_query(change->database, MAIL_GIVE_BACK, NULL, 0, &rows, err))
+		return false;
+	do {
+		step = database_step(change->database, rows, err);
+	} while (step == STEP_ROW);
+	database_done(rows);
+	return step == STEP_DONE;
+}
+
 bool change_tidy(struct change *change, struct error *err)
 {
 	return free_due(change, err) &&
 	       trim_log(change, MAIL_OLD_TOMBSTONES, MAIL_TOMBSTONE_TIDY, MAIL_FLOOR_SET, err) &&
 	       trim_log(change, MAIL_OLD_FLAG_CHANGES, MAIL_FLAG_CHANGE_TIDY, MAIL_FLOOR_SET, err) &&
-	       trim_log(change, MAIL_OLD_MAILBOXES, MAIL_MAILBOX_TOMBSTONE_TIDY, MAIL_MAILBOX_FLOOR_SET, err);
+	       trim_log(change, MAIL_OLD_MAILBOXES, MAIL_MAILBOX_TOMBSTONE_TIDY, MAIL_MAILBOX_FLOOR_SET, err) &&
+	        give_pages_back(change, err);
 }

@@ -102,7 +102,8 @@
 	X(MAIL_TOMBSTONE_TIDY, "DELETE FROM tombstone WHERE modseq <= ?")                                                                      \
 	X(MAIL_FLAG_CHANGE_TIDY, "DELETE FROM flag_change WHERE modseq <= ?")                                                                  \
 	X(MAIL_MAILBOX_TOMBSTONE_TIDY, "DELETE FROM mailbox_tombstone WHERE modseq <= ?")                                                      \
-	X(MAIL_FREE_PAGES, "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count")
+	X(MAIL_FREE_PAGES, "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count")                                  \
+	X(MAIL_GIVE_BACK, "PRAGMA incremental_vacuum(1000)")
 
 enum mail_statement {
 #define MAIL_STATEMENT_ENUM(name, sql) name,

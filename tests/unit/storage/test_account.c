@@ -1,6 +1,9 @@
-/* The interface of an account as design 7 has it: store, batch, mailbox, changes. Written against the headers only. */
+/* The interface of an account as design 7 has it: store, batch, mailbox, changes. Written against the public headers; only the page count is
+ * looked at from inside. */
 #include "fixture.h"
 
+#include "base/clock.h"
+#include "storage/account.h"
 #include "storage/changes.h"
 #include "storage/check.h"
 #include "storage/notify.h"
@@ -644,6 +647,61 @@ static void test_maildrop(void **state)
 	assert_int_equal(err.code, ERR_NO_SUCH_ACCOUNT);
 }
 
+static int64_t pages_of(struct fixture *fixture)
+{
+	struct account *account = borrow(fixture);
+	sqlite3_stmt *rows;
+	struct error err;
+	int64_t pages;
+
+	assert_true(database_query(account->database, MAIL_FREE_PAGES, NULL, 0, &rows, &err));
+	assert_int_equal(database_step(account->database, rows, &err), STEP_ROW);
+	pages = sqlite3_column_int64(rows, 1);
+	database_done(rows);
+	account_release(&account);
+	return pages;
+}
+
+/* An hour later the next commit frees what has been kept long enough, forgets old tombstones and shortens the file. */
+static void test_tidy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct mailbox_info inbox = info_of(fixture, "INBOX");
+	int64_t mono = clock_mono_ms(), wall = clock_wall_ms(), day = 86400000, pages;
+	struct account_changes changes;
+	struct account *account;
+	struct error err;
+	uint32_t uids[120];
+	uint64_t modseq;
+
+	fixture_reopen(fixture, 2);
+	for (int i = 0; i < 120; i++)
+		uids[i] = append(fixture, "INBOX", 60000, 'x');
+	struct batch *batch = batch_new(NULL);
+	assert_true(batch_expunge(batch, inbox.id, uids, 120));
+	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
+	pages = pages_of(fixture);
+	for (int hour = 2; hour < 6; hour++) { /* a day later: nothing is due */
+		clock_set_for_test(mono + hour * 3600000, wall + day);
+		append(fixture, "INBOX", 100, 'y');
+	}
+	assert_true(pages_of(fixture) >= pages);
+	for (int hour = 6; hour < 10; hour++) {
+		clock_set_for_test(mono + hour * 3600000, wall + 40 * day);
+		append(fixture, "INBOX", 100, 'y');
+	}
+	clock_set_for_test(-1, -1);
+	assert_true(pages_of(fixture) < pages - 900);
+	modseq = usage_of(fixture).modseq;
+	account = borrow(fixture);
+	assert_false(account_changes(account, 1, 0, &changes, &err)); /* below the floor: too old */
+	assert_int_equal(err.code, ERR_CONFLICT);
+	assert_true(account_changes(account, modseq, 0, &changes, &err));
+	account_changes_free(&changes);
+	account_release(&account);
+	assert_clean(fixture);
+}
+
 static void overwrite(const struct fixture *fixture, const char *file, off_t at, size_t len)
 {
 	char path[128], junk[4096];
@@ -716,6 +774,7 @@ int main(void)
 		TEST(test_changes),
 		TEST(test_notice),
 		TEST(test_maildrop),
+		TEST(test_tidy),
 		TEST(test_damaged_account),
 		TEST(test_least_recently_used),
 	};
