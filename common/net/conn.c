@@ -120,10 +120,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 			conn_flush(conn);
 		if ((events & UV_READABLE) && !conn->closing && conn->lingering)
 			conn_linger(conn);
-		else if ((events & UV_READABLE) && conn_wants_input(conn))
+		else if ((events & UV_READABLE) && !conn_wants_input(conn))
+			conn_poll_for(conn, 0, UV_READABLE);        /* until it is wanted again */
+		else if ((events & UV_READABLE) && !conn->is_ready) /* else what is left over goes first */
 			conn_receive(conn);
-		else if (events & UV_READABLE)
-			conn_poll_for(conn, 0, UV_READABLE); /* until it is wanted again */
 	}
 	if (status < 0 && !conn->closing && (conn->lingering || conn_wants_input(conn)))
 		conn_poll_for(conn, UV_READABLE, 0);

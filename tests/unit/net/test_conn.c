@@ -157,6 +157,70 @@ static void a_paused_conn_keeps_no_more_than_one_read(void **state)
 	net_test_close(&t);
 }
 
+static void send_lines(struct net_test *t, const char *first, size_t len)
+{
+	static char lines[20000];
+
+	for (size_t i = 0; i + 4 <= sizeof(lines); i += 4)
+		memcpy(lines + i, "xx\r\n", 4);
+	assert_int_equal(send(t->peer, first, strlen(first), MSG_NOSIGNAL), strlen(first));
+	assert_int_equal(send(t->peer, lines, len, MSG_NOSIGNAL), len);
+}
+
+/* What follows a message is kept while that is stored, however small the reads of lines are. */
+static void a_large_read_may_leave_much(void **state)
+{
+	struct net_test t;
+
+	net_test_open(&t);
+	net_test_connect(&t, NULL, false);
+	net_test_start(&t, &recorder_handler, 100);
+	peer_say(&t, "in two ");
+	peer_say(&t, "pieces\r\n"); /* the buffer was made for a line */
+	expect_seen(&t, "<in two pieces>");
+	conn_set_read_size(t.recorder.conn, 64 * KIB);
+	send_lines(&t, "PAUSE\r\n", 20000);
+	turn(&t);
+	conn_set_read_size(t.recorder.conn, 4 * KIB);
+	expect_seen(&t, "<PAUSE>");
+	conn_resume(t.recorder.conn);
+	turn_for(&t, 10);
+	assert_int_equal(t.recorder.seen.len, 20000);
+	assert_false(t.recorder.closed);
+	net_test_close(&t);
+}
+
+static void resume_now(uv_async_t *async)
+{
+	conn_resume(((struct net_test *)async->data)->recorder.conn);
+}
+
+/* A job comes back in the turn in which more arrives: what is kept goes first, and is not in the way of it. */
+static void a_resume_and_more_input_at_once(void **state)
+{
+	struct net_test t;
+	uv_async_t async;
+
+	net_test_open(&t);
+	net_test_connect(&t, NULL, false);
+	net_test_start(&t, &recorder_handler, 100);
+	uv_async_init(&t.loop, &async, resume_now);
+	async.data = &t;
+	conn_set_read_size(t.recorder.conn, 64 * KIB);
+	send_lines(&t, "PAUSE\r\n", 20000);
+	turn(&t);
+	conn_set_read_size(t.recorder.conn, 4 * KIB);
+	expect_seen(&t, "<PAUSE>");
+	uv_async_send(&async);
+	send_lines(&t, "yyyy\r\n", 4);
+	turn_for(&t, 10);
+	assert_false(t.recorder.closed);
+	assert_int_equal(t.recorder.seen.len, 20000 + 6 + 4);
+	assert_memory_equal(t.recorder.seen.data + 20000, "<yyyy><xx>", 10);
+	uv_close((uv_handle_t *)&async, NULL);
+	net_test_close(&t);
+}
+
 static void one_write_for_all_replies_of_a_turn(void **state)
 {
 	char chunk[100];
@@ -456,6 +520,8 @@ int main(void)
 		cmocka_unit_test(small_reads_deliver_the_same),
 		cmocka_unit_test(a_pause_keeps_order_and_delivers_nothing),
 		cmocka_unit_test(a_paused_conn_keeps_no_more_than_one_read),
+		cmocka_unit_test(a_large_read_may_leave_much),
+		cmocka_unit_test(a_resume_and_more_input_at_once),
 		cmocka_unit_test(one_write_for_all_replies_of_a_turn),
 		cmocka_unit_test(a_peer_that_does_not_read_stops_the_session),
 		cmocka_unit_test(commands_without_reading_replies_are_bounded),
