@@ -264,3 +264,13 @@ void conn_set_logged_in(struct conn *conn)
 	if (conn->limiter != NULL && conn->slot != NULL)
 		limiter_logged_in(conn->limiter, conn->slot);
 }
+
+void conn_set_evictable(struct conn *conn, bool evictable)
+{
+	if (conn->limiter == NULL || conn->slot == NULL)
+		return;
+	if (evictable)
+		limiter_unshelter(conn->limiter, conn->slot);
+	else
+		limiter_shelter(conn->limiter, conn->slot);
+}

@@ -111,6 +111,8 @@ bool conn_is_closing(const struct conn *conn); /* conn_finish() or conn_close() 
 /* The peer logged in: it no longer counts as one of its address's sessions before login (net/limiter.h), and may not be
  * evicted. */
 void conn_set_logged_in(struct conn *conn);
+/* False while the session does what must not be done without an answer (a message is being stored): others are evicted. */
+void conn_set_evictable(struct conn *conn, bool evictable);
 
 const char *conn_peer_text(const struct conn *conn); /* "192.0.2.1" or "2001:db8::1" */
 const struct sockaddr *conn_peer(const struct conn *conn);

@@ -91,8 +91,8 @@ static void deliver_scratch(struct conn *conn, size_t len)
 
 	if (rest.len == 0 || conn->closing || conn->finishing)
 		return;
-	conn->in.limit =
-	        CONN_SCRATCH; /* reserve_input() may have left a smaller one; a read is never larger than this */
+	/* As much as a read can be; reserve_input() may have left a smaller limit. */
+	conn->in.limit = CONN_SCRATCH;
 	if (!buffer_append_span(&conn->in, rest))
 		conn_end(conn, CONN_END_NO_MEMORY);
 }

@@ -15,6 +15,7 @@ struct limiter_slot {
 	struct limiter_address *address;
 	void *owner;
 	bool before_login; /* counts against its address and may be evicted */
+	bool sheltered;    /* counts against its address, but may not be evicted now */
 	bool evicted;      /* counts no more */
 	uint64_t sequence;
 	TAILQ_ENTRY(limiter_slot) link; /* in address->before_login, oldest first */
@@ -22,9 +23,10 @@ struct limiter_slot {
 
 struct limiter_address {
 	uint8_t key[NETWORK_KEY_LEN];
-	unsigned slots; /* of any kind: the memory goes with the last */
-	unsigned count; /* before login */
-	size_t heap_at; /* while count > 0 */
+	unsigned slots;     /* of any kind: the memory goes with the last */
+	unsigned count;     /* before login */
+	unsigned sheltered; /* of which none is in before_login */
+	size_t heap_at;     /* while count > 0 */
 	TAILQ_HEAD(, limiter_slot) before_login;
 	struct limiter_address *hash_next;
 };
@@ -95,12 +97,13 @@ static void heap_remove(struct limiter *limiter, size_t at)
 	sift_down(limiter, last);
 }
 
+/* Room for every address, so that one which comes back into the heap later finds its place. */
 static bool heap_reserve(struct limiter *limiter)
 {
 	size_t cap = limiter->heap_cap == 0 ? FIRST_BUCKETS : limiter->heap_cap * 2;
 	struct limiter_address **heap;
 
-	if (limiter->heap_len < limiter->heap_cap)
+	if (limiter->address_count <= limiter->heap_cap)
 		return true;
 	heap = realloc(limiter->heap, cap * sizeof(struct limiter_address *));
 	if (heap == NULL)
@@ -206,7 +209,14 @@ static void count_out(struct limiter *limiter, struct limiter_slot *slot)
 	sift_down(limiter, address);
 }
 
-/* Frees a place by naming who goes; NULL when everybody is logged in. */
+static void leave_shelter(struct limiter_slot *slot)
+{
+	if (slot->sheltered)
+		slot->address->sheltered--;
+	slot->sheltered = false;
+}
+
+/* Frees a place by naming who goes; NULL when everybody is logged in or sheltered. */
 static void *choose_eviction(struct limiter *limiter)
 {
 	struct limiter_slot *slot;
@@ -261,7 +271,7 @@ static bool is_over_limit(
 {
 	uint8_t bytes[NETWORK_KEY_LEN];
 
-	if (limiter->settings.per_address == 0 || address->count < limiter->settings.per_address)
+	if (limiter->settings.per_address == 0 || address->count + address->sheltered < limiter->settings.per_address)
 		return false;
 	network_address(peer, bytes);
 	return !network_contains(limiter->exempt, limiter->exempt_count, bytes);
@@ -299,7 +309,25 @@ bool limiter_add(struct limiter *limiter, const struct sockaddr *peer, void *own
 
 void limiter_logged_in(struct limiter *limiter, struct limiter_slot *slot)
 {
+	leave_shelter(slot);
 	count_out(limiter, slot);
+}
+
+void limiter_shelter(struct limiter *limiter, struct limiter_slot *slot)
+{
+	if (!slot->before_login)
+		return;
+	count_out(limiter, slot);
+	slot->sheltered = true;
+	slot->address->sheltered++;
+}
+
+void limiter_unshelter(struct limiter *limiter, struct limiter_slot *slot)
+{
+	if (!slot->sheltered)
+		return;
+	leave_shelter(slot);
+	count_in(limiter, slot);
 }
 
 void limiter_remove(struct limiter *limiter, struct limiter_slot **slot_ptr)
@@ -309,6 +337,7 @@ void limiter_remove(struct limiter *limiter, struct limiter_slot **slot_ptr)
 	if (slot == NULL)
 		return;
 	*slot_ptr = NULL;
+	leave_shelter(slot);
 	count_out(limiter, slot);
 	if (!slot->evicted)
 		limiter->count--;

@@ -64,6 +64,7 @@ static void on_delivered(void *arg, const struct delivery_outcome *outcome)
 		log_unanswered(s, outcome);
 	if (!session_woken(s))
 		return;
+	conn_set_evictable(s->conn, true);
 	if (err.code == ERR_NONE) {
 		accepted(s, outcome);
 	} else {
@@ -114,6 +115,7 @@ static void deliver(struct smtp_session *s)
 
 	fill_trace(s, transaction);
 	if (deliver_start(&request, on_delivered, s)) {
+		conn_set_evictable(s->conn, false); /* who hears nothing of it sends the message again */
 		session_wait(s, WAIT_JOB);
 		return;
 	}

@@ -343,13 +343,10 @@ static void on_timeout(void *session)
 		conn_set_timeout(s->conn, s->server->settings.idle_timeout_ms);
 }
 
-/* The conn closes in any case. In the middle of a delivery nothing is said, for 421 could be untrue a moment later. */
+/* Not in the middle of a delivery: see conn_set_evictable(). */
 static void on_evict(void *session)
 {
-	struct smtp_session *s = session;
-
-	if (s->waiting != WAIT_JOB)
-		session_reply(s, 421, "4.7.0", "too many connections, try again later");
+	session_reply(session, 421, "4.7.0", "too many connections, try again later");
 }
 
 static const struct conn_handler handler = {

@@ -82,7 +82,8 @@ static void bad_networks_are_refused(void **state)
 
 /* --- the limiter ------------------------------------------------------------------------------------------------ */
 
-/* A script: "+A" a session from address A comes in; "-N" session N (from 1) goes; "!N" it logs in. What is said to a "+":
+/* A script: "+A" a session from address A comes in; "-N" session N (from 1) goes; "!N" it logs in; "*N" it is sheltered; "^N" no
+ * longer. What is said to a "+":
  * "." in; "<N" in and session N has to go for it; "L" too many from there; "B" all places are taken. */
 static const struct limiter_case {
 	unsigned per_address, total;
@@ -98,7 +99,12 @@ static const struct limiter_case {
 	{ 9, 3, "+a +b +c !1 !2 !3 +d", ". . . B" }, { 9, 3, "+a +b +c !1 !3 +d +d", ". . . <2 <4" },
 	{ 9, 3, "+a +a +b +c +c", ". . . <1 <2" }, /* a chosen one counts no more, though it is not gone yet */
 	{ 9, 3, "+a +a +b +c -1 +c", ". . . <1 <2" }, { 9, 3, "+a +a +b -1 +c +d", ". . . . <2" },
-	{ 1, 2, "+6 +7 +8", ". L ." }, /* 6 and 7 are of one /64, 8 of another */
+	{ 9, 3, "+a +a +b *1 +c", ". . . <2" }, { 9, 3, "+a +a +b *1 *2 *3 +c", ". . . B" }, /* sheltered */
+	{ 9, 3, "+a +a +b *1 *2 +c", ". . . <3" }, { 9, 3, "+a +a +b *1 ^1 +c", ". . . <2" },
+	{ 2, 9, "+a +a *1 +a *2 +a -1 +a +a", ". . L L . L" },
+	{ 9, 3, "+a +b +c *1 !1 ^1 *2 *3 +d ^3 +d", ". . . B <3" },
+	{ 9, 2, "+a +a +b *1 ^1 +c", ". . <1 <2" }, /* too late: 1 was chosen before */
+	{ 1, 2, "+6 +7 +8", ". L ." },              /* 6 and 7 are of one /64, 8 of another */
 };
 
 static const char *address_of(char name)
@@ -151,6 +157,10 @@ static void run_script(const struct limiter_case *c)
 			add(limiter, address_of(p[1]), &slots[count], (void *)count, &said);
 		} else if (p[0] == '-') {
 			limiter_remove(limiter, &slots[number]);
+		} else if (p[0] == '*') {
+			limiter_shelter(limiter, slots[number]);
+		} else if (p[0] == '^') {
+			limiter_unshelter(limiter, slots[number]);
 		} else {
 			limiter_logged_in(limiter, slots[number]);
 		}

@@ -140,6 +140,22 @@ static void too_many_from_one_address_are_refused(void **state)
 	close_door(&door);
 }
 
+static void who_must_have_an_answer_is_passed_over(void **state)
+{
+	struct door door;
+
+	open_door(&door, 0, 2);
+	knock(&door, 0);
+	knock(&door, 1);
+	conn_set_evictable(door.sessions[0].conn, false);
+	knock(&door, 2);
+	expect_text(&door, 1, "hello 127.0.0.1\r\nothers wait\r\n");
+	turn_until(&door.base, &door.sessions[1].closed);
+	assert_false(door.sessions[0].closed);
+	conn_set_evictable(door.sessions[0].conn, true);
+	close_door(&door);
+}
+
 static void the_oldest_goes_when_all_places_are_taken(void **state)
 {
 	struct door door;
@@ -207,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conns_are_handed_out),
 		cmocka_unit_test(too_many_from_one_address_are_refused),
+		cmocka_unit_test(who_must_have_an_answer_is_passed_over),
 		cmocka_unit_test(the_oldest_goes_when_all_places_are_taken),
 		cmocka_unit_test(sessions_live_on_after_the_door_is_shut),
 		cmocka_unit_test(without_descriptors_it_waits_and_does_not_spin),

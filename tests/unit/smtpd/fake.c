@@ -17,7 +17,7 @@ struct conn {
 	struct buffer in, out;
 	size_t line_limit;
 	enum conn_mode mode;
-	bool paused, finishing, closed_told, tls, tls_pending, skipping;
+	bool paused, finishing, closed_told, tls, tls_pending, skipping, sheltered;
 	struct conn *next;
 };
 
@@ -120,6 +120,12 @@ void conn_close(struct conn *conn)
 void conn_set_logged_in(struct conn *conn)
 {
 	CHECK(!conn->closed_told);
+}
+
+void conn_set_evictable(struct conn *conn, bool evictable)
+{
+	CHECK(!conn->closed_told);
+	conn->sheltered = !evictable;
 }
 
 const char *conn_peer_text(const struct conn *conn)
@@ -618,6 +624,8 @@ void fake_time_out(struct conn *conn)
 
 void fake_evict(struct conn *conn)
 {
+	if (conn->sheltered)
+		return;
 	conn->handler->on_evict(conn->session);
 	conn->finishing = true;
 }

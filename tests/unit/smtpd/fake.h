@@ -32,7 +32,7 @@ void fake_settle(struct fake_world *world);
 bool fake_step(struct fake_world *world); /* one event, job or login step; false when nothing moves */
 void fake_hang_up(struct conn *conn);     /* the client is gone; jobs may still be under way */
 void fake_time_out(struct conn *conn);
-void fake_evict(struct conn *conn); /* the listener needs the place */
+void fake_evict(struct conn *conn); /* the listener needs the place; nothing happens to who is not evictable */
 const char *fake_output(struct conn *conn);
 void fake_clear(struct conn *conn);
 bool fake_is_open(struct conn *conn);  /* false: the session has said goodbye or was closed */
