@@ -134,6 +134,12 @@ static void farewell(struct pop3_session *s)
 	session_end(s);
 }
 
+static void too_late(struct pop3_session *s)
+{
+	reply_err(s, "you took too long to log in");
+	session_end(s);
+}
+
 void session_go_on(struct pop3_session *s)
 {
 	CHECK(s->waiting);
@@ -144,6 +150,8 @@ void session_go_on(struct pop3_session *s)
 	s->last_command_ms = (int64_t)uv_now(s->server->loop);
 	if (s->server->draining && s->state == AUTHORIZATION)
 		farewell(s);
+	else if (s->login_overdue && s->state == AUTHORIZATION)
+		too_late(s); /* that was the last chance: an exchange that only went a step further was not a login */
 	else
 		conn_resume(s->conn);
 }
@@ -256,8 +264,7 @@ static void on_timer(uv_timer_t *timer)
 	} else if (s->waiting) {
 		s->login_overdue = true; /* authd is at it: a last chance */
 	} else {
-		reply_err(s, "you took too long to log in");
-		session_end(s);
+		too_late(s);
 	}
 }
 

@@ -397,7 +397,7 @@ static bool answer_sasl(void)
 {
 	struct sasl *sasl = open_sasl;
 
-	if (sasl == NULL || !sasl->pending)
+	if (sasl == NULL || !sasl->pending || fake.hold_steps)
 		return false;
 	sasl->pending = false;
 	sasl->callback(sasl->arg, sasl->outcome, span_of(sasl->text), sasl->outcome == SASL_OK ? &sasl->answer : NULL);

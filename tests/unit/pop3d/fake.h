@@ -34,7 +34,8 @@ struct fake {
 	bool client_reads; /* false: nothing is drained */
 	bool closed, tls;
 	size_t queued_most;
-	bool hold_jobs; /* jobs wait until false */
+	bool hold_jobs;  /* jobs wait until false */
+	bool hold_steps; /* and so do SASL's answers */
 	enum auth_status auth_status;
 	struct pop3_server server;
 	uv_loop_t loop;

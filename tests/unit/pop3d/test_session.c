@@ -594,6 +594,24 @@ static void test_time_to_log_in(void **state)
 	assert_string_equal(fake_take(), "-ERR you took too long to log in\r\n");
 }
 
+/* A step that is under way at that moment is answered, and then it is over. */
+static void test_time_to_log_in_ends_during_a_step(void **state)
+{
+	(void)state;
+	fake.settings.login_timeout_ms = 20;
+	fake_connect();
+	fake_take();
+	fake.hold_steps = true;
+	fake_send("AUTH PLAIN\r\n", 12);
+	for (int i = 0; i < 1000 && !fake.server.sessions->login_overdue; i++)
+		uv_run(&fake.loop, UV_RUN_ONCE);
+	assert_string_equal(fake_take(), "");
+	fake.hold_steps = false;
+	fake_run();
+	assert_string_equal(fake_take(), "+ \r\n-ERR you took too long to log in\r\n");
+	assert_true(fake.closed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,6 +648,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_deletes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_to_log_in, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time_to_log_in_ends_during_a_step, setup, teardown),
 	};
 
 	log_open("test", LOG_ERROR);
