@@ -22,12 +22,13 @@ struct window {
 	struct worker_job job;
 	enum window_state state;
 	bool background;
+	size_t count; /* items: planned, and when the job is done, read */
 	/* The job's, while busy */
 	struct store *store;
 	int64_t account_id;
 	bool utf8;
-	struct window_item items[READ_AHEAD_MESSAGES];
-	size_t count;
+	struct window_item items[READ_AHEAD_MESSAGES]; /* number and message_id are read by the loop meanwhile */
+	size_t read;                                   /* of them */
 	struct buffer replies;
 	struct error err; /* why there is no item after the last one that should be */
 };
@@ -93,18 +94,17 @@ static void run_window(struct worker_job *job)
 	struct window *w = container_of(job, struct window, job);
 	struct account *account = NULL;
 	struct buffer scratch;
-	size_t done = 0;
 
+	w->read = 0;
 	buffer_clear(&w->replies);
 	error_clear(&w->err);
 	if (maildrop_account(w->store, w->account_id, &account, &w->err)) {
 		buffer_init(&scratch, STREAM_CHUNK);
-		while (done < w->count && read_item(w, &w->items[done], account, &scratch))
-			done++;
+		while (w->read < w->count && read_item(w, &w->items[w->read], account, &scratch))
+			w->read++;
 		buffer_free(&scratch);
 		account_release(&account);
 	}
-	w->count = done;
 }
 
 /* --- on the loop --- */
@@ -234,6 +234,7 @@ static void on_window_done(struct worker_job *job)
 	struct window *w = container_of(job, struct window, job);
 	struct pop3_session *s = w->session;
 
+	w->count = w->read;
 	w->state = w->count > 0 ? WINDOW_READY : WINDOW_EMPTY;
 	if (!s->closing && !s->ended && s->ahead->awaited == w)
 		go_on_with(s, w);
