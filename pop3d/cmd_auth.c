@@ -21,7 +21,6 @@ static void list_mechanisms(struct pop3_session *s)
 static void end_exchange(struct pop3_session *s)
 {
 	sasl_free(&s->sasl);
-	s->sasl_done = false;
 	conn_set_line_limit(s->conn, COMMAND_LINE_MAX);
 }
 
@@ -46,16 +45,10 @@ static void send_challenge(struct pop3_session *s, struct span text)
 	session_go_on(s);
 }
 
-static void succeed(struct pop3_session *s, struct span text, const struct auth_answer *answer)
+static void succeed(struct pop3_session *s, const struct auth_answer *answer)
 {
 	s->account_id = answer->account_id;
 	(void)span_copy(span_of(answer->login), s->user, sizeof(s->user));
-	if (text.len >
-	        0) { /* RFC 5034 §4: the server's last word is a challenge that the client answers with nothing */
-		s->sasl_done = true;
-		send_challenge(s, text);
-		return;
-	}
 	end_exchange(s);
 	login_begin(s, s->account_id);
 }
@@ -68,7 +61,7 @@ static void on_outcome(void *arg, enum sasl_outcome outcome, struct span text, c
 		return;
 	switch (outcome) {
 	case SASL_CHALLENGE: send_challenge(s, text); return;
-	case SASL_OK: succeed(s, text, answer); return;
+	case SASL_OK: succeed(s, answer); return;
 	case SASL_CANCELLED:
 		refuse_exchange(s, "cancelled");
 		session_go_on(s);
@@ -112,15 +105,8 @@ void cmd_auth(struct pop3_session *s, const struct pop3_request *req)
 
 void auth_line(struct pop3_session *s, struct span line)
 {
-	if (!s->sasl_done) {
-		session_wait(s);
-		sasl_step(s->sasl, line);
-	} else if (line.len == 0) {
-		end_exchange(s);
-		login_begin(s, s->account_id);
-	} else {
-		refuse_exchange(s, "an empty line was expected");
-	}
+	session_wait(s);
+	sasl_step(s->sasl, line);
 }
 
 void auth_line_too_long(struct pop3_session *s)

@@ -97,7 +97,7 @@ void session_forget_client(struct pop3_session *s)
 	if (s->sasl != NULL)
 		sasl_free(&s->sasl);
 	secret_wipe(s->user, sizeof(s->user));
-	s->has_user = s->sasl_done = false;
+	s->has_user = false;
 }
 
 static void on_closed(void *session, enum conn_end why)

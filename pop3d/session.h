@@ -63,7 +63,6 @@ struct pop3_session {
 	/* AUTHORIZATION */
 	struct auth_peer peer;
 	bool has_user;
-	bool sasl_done; /* good, but the mechanism's last word waits for the client's empty line */
 	char user[AUTH_LOGIN_MAX + 1];
 	struct sasl *sasl;
 	struct auth_request *auth;

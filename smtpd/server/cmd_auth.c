@@ -3,22 +3,20 @@
 #include "base/check.h"
 #include "base/log.h"
 
-#include <stdio.h>
-
 /* RFC 4954. The mechanisms live in common/sasl; here is only SMTP's framing of them. */
 
 static void auth_end(struct smtp_session *s)
 {
 	CHECK(s->state == AUTHENTICATING);
 	sasl_free(&s->sasl);
-	s->sasl_done = false;
 	s->state = READY;
 }
 
-static void logged_in(struct smtp_session *s)
+static void logged_in(struct smtp_session *s, const struct auth_answer *answer)
 {
+	s->account_id = answer->account_id;
+	(void)span_copy(span_of(answer->login), s->login, sizeof(s->login)); /* fits: AUTH_LOGIN_MAX */
 	auth_end(s);
-	s->account_id = s->pending_account_id;
 	session_stop_timer(s);
 	conn_set_logged_in(s->conn);
 	conn_set_line_limit(s->conn, session_line_limit(s));
@@ -60,19 +58,6 @@ static void challenge(struct smtp_session *s, struct span text)
 	session_reply(s, 334, NULL, "%.*s", SPAN_FMT(text));
 }
 
-static void login_good(struct smtp_session *s, struct span text, const struct auth_answer *answer)
-{
-	s->pending_account_id = answer->account_id;
-	snprintf(s->login, sizeof(s->login), "%s", answer->login);
-	if (text.len == 0) {
-		logged_in(s);
-		return;
-	}
-	/* RFC 4954 §4: a success reply carries no data, so the mechanism's last word is one more challenge. */
-	s->sasl_done = true;
-	challenge(s, text);
-}
-
 static void on_sasl(void *arg, enum sasl_outcome outcome, struct span text, const struct auth_answer *answer)
 {
 	struct smtp_session *s = arg;
@@ -82,7 +67,7 @@ static void on_sasl(void *arg, enum sasl_outcome outcome, struct span text, cons
 	if (outcome == SASL_CHALLENGE)
 		challenge(s, text);
 	else if (outcome == SASL_OK)
-		login_good(s, text, answer);
+		logged_in(s, answer);
 	else
 		login_failed(s, outcome);
 	session_go_on(s);
@@ -90,14 +75,8 @@ static void on_sasl(void *arg, enum sasl_outcome outcome, struct span text, cons
 
 void auth_line(struct smtp_session *s, struct span line)
 {
-	if (!s->sasl_done) {
-		session_wait(s, WAIT_LOGIN);
-		sasl_step(s->sasl, line);
-	} else if (line.len == 0 || span_equal(line, SPAN("="))) {
-		logged_in(s);
-	} else {
-		login_failed(s, span_equal(line, SPAN("*")) ? SASL_CANCELLED : SASL_MALFORMED);
-	}
+	session_wait(s, WAIT_LOGIN);
+	sasl_step(s->sasl, line);
 }
 
 /* RFC 4954 §4, §6: 500 5.5.6, and the exchange is over. */

@@ -83,9 +83,7 @@ struct smtp_session {
 
 	/* Login */
 	struct sasl *sasl;
-	bool sasl_done;             /* good, but the mechanism's last word waits for the client's empty line */
-	int64_t account_id;         /* 0: nobody */
-	int64_t pending_account_id; /* while sasl_done */
+	int64_t account_id; /* 0: nobody */
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;

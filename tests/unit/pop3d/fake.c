@@ -319,10 +319,9 @@ static bool answer_auth(void)
 struct sasl {
 	sasl_callback *callback;
 	void *arg;
-	bool last_word;
+	bool last_word, said_last;
 	bool pending;
 	enum sasl_outcome outcome;
-	char text[32];
 	struct auth_answer answer;
 };
 
@@ -372,6 +371,10 @@ void sasl_step(struct sasl *sasl, struct span line)
 
 	CHECK(!sasl->pending);
 	sasl->pending = true;
+	if (sasl->said_last) {
+		sasl->outcome = line.len == 0 ? SASL_OK : SASL_MALFORMED;
+		return;
+	}
 	buffer_init(&plain, SASL_LINE_MAX);
 	sasl->outcome = span_equal(line, SPAN("*")) ? SASL_CANCELLED : SASL_MALFORMED;
 	if (base64_decode(line, &plain)) {
@@ -379,8 +382,10 @@ void sasl_step(struct sasl *sasl, struct span line)
 		if (span_take_until(&rest, '\0', &authzid) && span_take_until(&rest, '\0', &login)) {
 			judge(&sasl->answer, login, rest);
 			sasl->outcome = outcomes[sasl->answer.status];
-			if (sasl->last_word && sasl->outcome == SASL_OK)
-				memcpy(sasl->text, "dj1zZXJ2ZXI=", sizeof("dj1zZXJ2ZXI="));
+			if (sasl->last_word && sasl->outcome == SASL_OK) {
+				sasl->outcome = SASL_CHALLENGE;
+				sasl->said_last = true;
+			}
 		}
 	}
 	buffer_free(&plain);
@@ -400,7 +405,9 @@ static bool answer_sasl(void)
 	if (sasl == NULL || !sasl->pending || fake.hold_steps)
 		return false;
 	sasl->pending = false;
-	sasl->callback(sasl->arg, sasl->outcome, span_of(sasl->text), sasl->outcome == SASL_OK ? &sasl->answer : NULL);
+	sasl->callback(sasl->arg, sasl->outcome,
+	        sasl->said_last && sasl->outcome == SASL_CHALLENGE ? SPAN("dj1zZXJ2ZXI=") : SPAN_EMPTY,
+	        sasl->outcome == SASL_OK ? &sasl->answer : NULL);
 	return true;
 }
 

@@ -370,7 +370,8 @@ const struct batch_result *batch_result(const struct batch *batch)
 struct sasl {
 	sasl_callback *callback;
 	void *arg;
-	bool two_steps;
+	bool two_steps; /* the last word comes as a challenge (sasl/sasl.h) */
+	bool said_last;
 	struct sasl *next;
 	struct sasl **link;
 	enum sasl_outcome outcome;
@@ -407,7 +408,12 @@ void sasl_step(struct sasl *sasl, struct span line)
 	sasl->pending = true;
 	if (span_equal(line, SPAN("*")))
 		sasl->outcome = SASL_CANCELLED;
-	else if (span_equal(line, SPAN("good")))
+	else if (sasl->said_last)
+		sasl->outcome = line.len == 0 ? SASL_OK : SASL_MALFORMED;
+	else if (span_equal(line, SPAN("good")) && sasl->two_steps) {
+		sasl->outcome = SASL_CHALLENGE;
+		sasl->said_last = true;
+	} else if (span_equal(line, SPAN("good")))
 		sasl->outcome = SASL_OK;
 	else if (span_equal(line, SPAN("more")))
 		sasl->outcome = SASL_CHALLENGE;
@@ -446,7 +452,7 @@ static bool run_one_login(void)
 
 	for (struct sasl *it = all_sasl; it != NULL; it = it->next)
 		if (it->pending) {
-			struct span text = it->two_steps && it->outcome == SASL_OK ? SPAN("dj0=") : SPAN_EMPTY;
+			struct span text = it->said_last && it->outcome == SASL_CHALLENGE ? SPAN("dj0=") : SPAN_EMPTY;
 
 			it->pending = false;
 			it->callback(it->arg, it->outcome, text, it->outcome == SASL_OK ? &answer : NULL);
