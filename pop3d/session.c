@@ -247,6 +247,7 @@ void session_logged_in(struct pop3_session *s)
 	s->state = TRANSACTION;
 	s->bad_commands = 0;
 	conn_set_logged_in(s->conn);
+	conn_set_secret_input(s->conn, false);
 	conn_set_timeout(s->conn, s->server->settings.idle_timeout_ms);
 	conn_set_read_size(s->conn, READ_SIZE);
 }
@@ -380,6 +381,7 @@ void session_start(struct pop3_server *server, struct conn *conn, bool tls_at_on
 	link_session(s);
 	conn_set_timeout(conn, 0); /* until login the timer is stricter, and says goodbye */
 	conn_start(conn, &handler, s, COMMAND_LINE_MAX);
+	conn_set_secret_input(conn, true);
 	if (tls_at_once) {
 		session_begin_handshake(s);
 	} else {

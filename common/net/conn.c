@@ -150,7 +150,7 @@ static void conn_release(struct conn *conn)
 	if (conn->handler != NULL)
 		conn->handler->on_closed(conn->session, conn->why);
 	SSL_free(conn->ssl);
-	buffer_free(&conn->in);
+	conn_free_input(conn);
 	buffer_free(&conn->out);
 	buffer_free(&conn->cipher);
 	conn_hub_release(conn->hub);

@@ -75,6 +75,10 @@ void conn_set_line_limit(struct conn *conn, size_t octets); /* e.g. longer in AU
 /* How many bytes one read may take; small before login (the 16 KiB budget), up to 64 KiB after. Default 4 KiB. */
 void conn_set_read_size(struct conn *conn, size_t octets);
 
+/* While on, what was received is wiped as soon as the session has consumed it, and no copy of it stays in TLS: for the time in
+ * which passwords may come. */
+void conn_set_secret_input(struct conn *conn, bool on);
+
 void conn_pause(struct conn *conn);  /* not nested: one pause, one resume */
 void conn_resume(struct conn *conn); /* delivers what is left over, from the loop, not from inside this call */
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -84,11 +85,8 @@ static size_t deliver(struct conn *conn, struct span input)
 	return done;
 }
 
-static void deliver_scratch(struct conn *conn, size_t len)
+static void keep(struct conn *conn, struct span rest)
 {
-	struct span input = { conn->hub->scratch, len };
-	struct span rest = span_skip(input, deliver(conn, input));
-
 	if (rest.len == 0 || conn->closing || conn->finishing)
 		return;
 	/* As much as a read can be; reserve_input() may have left a smaller limit. */
@@ -97,14 +95,35 @@ static void deliver_scratch(struct conn *conn, size_t len)
 		conn_end(conn, CONN_END_NO_MEMORY);
 }
 
+static void deliver_scratch(struct conn *conn, size_t len)
+{
+	struct span input = { conn->hub->scratch, len };
+	bool secret = conn->secret_input;
+
+	keep(conn, span_skip(input, deliver(conn, input)));
+	if (secret)
+		secret_wipe(conn->hub->scratch, len);
+}
+
 static void deliver_kept(struct conn *conn)
 {
+	bool secret = conn->secret_input;
 	size_t done = deliver(conn, buffer_span(&conn->in));
 
-	if (done == conn->in.len)
-		buffer_free(&conn->in);
+	if (secret)
+		secret_buffer_consume(&conn->in, done);
 	else
 		buffer_consume(&conn->in, done);
+	if (conn->in.len == 0)
+		conn_free_input(conn);
+}
+
+void conn_free_input(struct conn *conn)
+{
+	if (conn->secret_input)
+		secret_buffer_free(&conn->in);
+	else
+		buffer_free(&conn->in);
 }
 
 /* --- receiving ------------------------------------------------------------------------------------------------- */
@@ -148,7 +167,7 @@ static size_t reserve_input(struct conn *conn)
 	if (room == 0)
 		LOG(LOG_ERROR, "conn.input_stuck", LOG_NUMBER("session", conn->id), LOG_NUMBER("kept", conn->in.len));
 	conn->in.limit = limit;
-	if (room > 0 && buffer_reserve(&conn->in, room))
+	if (room > 0 && (conn->secret_input ? secret_buffer_reserve : buffer_reserve)(&conn->in, room))
 		return room;
 	conn_end(conn, CONN_END_NO_MEMORY);
 	return 0;
@@ -207,6 +226,13 @@ void conn_set_line_limit(struct conn *conn, size_t octets)
 void conn_set_read_size(struct conn *conn, size_t octets)
 {
 	conn->read_size = octets < CONN_SCRATCH ? octets : CONN_SCRATCH;
+}
+
+void conn_set_secret_input(struct conn *conn, bool on)
+{
+	conn->secret_input = on;
+	if (conn->ssl != NULL)
+		conn_tls_wipe_input(conn);
 }
 
 void conn_pause(struct conn *conn)

@@ -76,6 +76,7 @@ struct conn {
 	bool closing;
 	bool was_full; /* on_drained() is owed, and input waits */
 	bool too_long; /* in a line over the limit: skip to its end */
+	bool secret_input;
 	enum conn_end why;
 	enum conn_mode mode;
 
@@ -140,6 +141,7 @@ bool conn_wants_input(const struct conn *conn);
 void conn_receive(struct conn *conn);      /* the socket (or TLS) may have something */
 void conn_deliver_left(struct conn *conn); /* from the ready list */
 size_t conn_input_left(const struct conn *conn);
+void conn_free_input(struct conn *conn);
 
 /* conn_output.c */
 void conn_flush(struct conn *conn);
@@ -151,6 +153,7 @@ void conn_finish_as(struct conn *conn, enum conn_end why, unsigned milliseconds)
 #define CONN_IO_AGAIN (-1)
 #define CONN_IO_ENDED (-2) /* the conn is ending */
 bool conn_tls_begin(struct conn *conn);
+void conn_tls_wipe_input(struct conn *conn); /* or no longer, as conn->secret_input says */
 void conn_tls_handshake(struct conn *conn);
 long conn_tls_read(struct conn *conn, char *out, size_t size);
 bool conn_tls_has_input(const struct conn *conn);

@@ -216,7 +216,7 @@ static void last_word_sent(struct conn *conn)
 		return;
 	}
 	conn->lingering = true;
-	buffer_free(&conn->in);
+	conn_free_input(conn);
 	shutdown(conn->fd, SHUT_WR);
 	conn_set_deadline(conn, conn_waits.linger);
 	conn_poll_for(conn, UV_READABLE, 0);

@@ -143,7 +143,16 @@ static bool attach_ssl(struct conn *conn)
 	BIO_set_init(bio, 1);
 	SSL_set_bio(conn->ssl, bio, bio);
 	SSL_set_accept_state(conn->ssl);
+	conn_tls_wipe_input(conn);
 	return true;
+}
+
+void conn_tls_wipe_input(struct conn *conn)
+{
+	if (conn->secret_input)
+		SSL_set_options(conn->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	else
+		SSL_clear_options(conn->ssl, SSL_OP_CLEANSE_PLAINTEXT);
 }
 
 bool conn_tls_begin(struct conn *conn)

@@ -19,6 +19,7 @@ static void logged_in(struct smtp_session *s, const struct auth_answer *answer)
 	auth_end(s);
 	session_stop_timer(s);
 	conn_set_logged_in(s->conn);
+	conn_set_secret_input(s->conn, false);
 	conn_set_line_limit(s->conn, session_line_limit(s));
 	LOG(LOG_INFO, "smtp.login", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
 	        LOG_TEXT("login", s->login), LOG_NUMBER("account", s->account_id));

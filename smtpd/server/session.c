@@ -393,6 +393,7 @@ void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port
 	s->started_ms = clock_mono_ms();
 	enlist(server, s);
 	conn_start(conn, &handler, s, session_line_limit(s));
+	conn_set_secret_input(conn, session_needs_login(s));
 	if (session_needs_login(s))
 		session_set_timer(s, server->settings.login_timeout_ms, on_login_timeout);
 	if (port == PORT_SUBMIT_TLS) {

@@ -286,6 +286,41 @@ static void commands_without_reading_replies_are_bounded(void **state)
 	net_test_close(&t);
 }
 
+static bool remembers(const char *memory, size_t len)
+{
+	return memmem(memory, len, "hunter2", 7) != NULL;
+}
+
+/* In one piece, in two, and with more behind it that waits. */
+static void a_password_does_not_stay_in_the_buffers(void **state)
+{
+	struct net_test t;
+	struct conn *conn;
+
+	net_test_open(&t);
+	net_test_connect(&t, NULL, false);
+	net_test_start(&t, &recorder_handler, 200);
+	conn = t.recorder.conn;
+	peer_say(&t, "PASS hunter2\r\n");
+	assert_true(remembers(conn->hub->scratch, CONN_SCRATCH)); /* so the search below finds what there is */
+	conn_set_secret_input(conn, true);
+	peer_say(&t, "PASS hunter2\r\n");
+	assert_false(remembers(conn->hub->scratch, CONN_SCRATCH));
+	peer_say(&t, "PASS hunter2");
+	peer_say(&t, "\r\nand a line that is not all there");
+	assert_false(remembers(conn->hub->scratch, CONN_SCRATCH));
+	assert_false(remembers(conn->in.data, conn->in.cap));
+	peer_say(&t, "\r\nPAUSE\r\nPASS hunter2\r\nmore");
+	assert_true(remembers(conn->in.data, conn->in.cap));
+	assert_false(remembers(conn->hub->scratch, CONN_SCRATCH));
+	conn_resume(conn);
+	turn(&t);
+	assert_false(remembers(conn->in.data, conn->in.cap));
+	expect_seen(&t,
+	        "<PASS hunter2><PASS hunter2><PASS hunter2><and a line that is not all there><PAUSE><PASS hunter2>");
+	net_test_close(&t);
+}
+
 static void no_buffer_at_rest(void **state)
 {
 	struct net_test t;
@@ -525,6 +560,7 @@ int main(void)
 		cmocka_unit_test(one_write_for_all_replies_of_a_turn),
 		cmocka_unit_test(a_peer_that_does_not_read_stops_the_session),
 		cmocka_unit_test(commands_without_reading_replies_are_bounded),
+		cmocka_unit_test(a_password_does_not_stay_in_the_buffers),
 		cmocka_unit_test(no_buffer_at_rest),
 		cmocka_unit_test(the_last_word_arrives_though_the_peer_goes_on_sending),
 		cmocka_unit_test(a_finish_waits_for_a_slow_reader_but_not_for_ever),

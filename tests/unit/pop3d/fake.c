@@ -169,6 +169,12 @@ bool conn_is_closing(const struct conn *conn)
 	return conn->closing;
 }
 
+void conn_set_secret_input(struct conn *conn, bool on)
+{
+	(void)conn;
+	(void)on;
+}
+
 void conn_set_logged_in(struct conn *conn)
 {
 	(void)conn;
