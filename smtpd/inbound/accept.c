@@ -239,6 +239,9 @@ static bool message_author(
 		if (!authors_are_theirs(context, request, field.value, err))
 			return false;
 	}
+	/* Another From may stand where nobody has looked. */
+	if (reader.count == HEADER_FIELDS_MAX || request->header.len >= HEADER_BLOCK_MAX)
+		return error_set(err, ERR_BAD_VALUE, "the header is too long to be checked");
 	return found == 1 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/macros.h"
+#include "message/header.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -468,6 +469,26 @@ static void test_evicted(void **state)
 	fake_free(&world);
 }
 
+/* A From behind more fields than we look at would be the one that some reader shows. */
+static void test_from_behind_a_long_header(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	fake_init(&world);
+	conn = fake_connect(&world, PORT_SUBMIT_TLS);
+	fake_send(conn, SPAN(HELLO "AUTH PLAIN good\r\nMAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"
+	                           "DATA\r\nFrom: alice@example.test\r\n"));
+	for (unsigned i = 0; i < HEADER_FIELDS_MAX; i++)
+		fake_send(conn, SPAN("x:\r\n"));
+	fake_clear(conn);
+	fake_send(conn, SPAN("From: bob@example.test\r\n\r\nx\r\n.\r\n"));
+	assert_int_equal(strncmp(fake_output(conn), "554 5.6.0", 9), 0);
+	assert_int_equal(world.delivered[2], 0);
+	fake_release(&conn);
+	fake_free(&world);
+}
+
 static void test_ehlo_lists(void **state)
 {
 	struct fake_world world;
@@ -504,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_harvest_is_slowed),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_time_out),
+		cmocka_unit_test(test_from_behind_a_long_header),
 		cmocka_unit_test(test_ehlo_lists),
 		cmocka_unit_test(test_evicted),
 	};
