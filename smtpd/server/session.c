@@ -266,9 +266,37 @@ void session_end_message(struct smtp_session *s)
 		s->state = READY;
 }
 
+static void on_login_timeout(uv_timer_t *timer)
+{
+	struct smtp_session *s = container_of(timer, struct smtp_session, timer);
+
+	session_reply(s, 421, "4.7.0", "nobody logged in within %u seconds, goodbye",
+	        s->server->settings.login_timeout_ms / 1000);
+}
+
+/* On the submission ports: nothing but a login for now, and soon. */
+static void await_login(struct smtp_session *s)
+{
+	if (!session_needs_login(s))
+		return;
+	conn_set_secret_input(s->conn, true);
+	conn_set_line_limit(s->conn, session_line_limit(s));
+	session_set_timer(s, s->server->settings.login_timeout_ms, on_login_timeout);
+}
+
+static void forget_login(struct smtp_session *s)
+{
+	if (s->account_id == 0)
+		return;
+	s->account_id = 0;
+	s->login[0] = '\0';
+	await_login(s);
+}
+
 void session_forget_client(struct smtp_session *s)
 {
 	session_end_message(s);
+	forget_login(s);
 	s->extended = false;
 	s->helo[0] = '\0';
 	s->state = GREETED;
@@ -359,14 +387,6 @@ static const struct conn_handler handler = {
 	.on_closed = on_closed,
 };
 
-static void on_login_timeout(uv_timer_t *timer)
-{
-	struct smtp_session *s = container_of(timer, struct smtp_session, timer);
-
-	session_reply(s, 421, "4.7.0", "nobody logged in within %u seconds, goodbye",
-	        s->server->settings.login_timeout_ms / 1000);
-}
-
 static void enlist(struct smtp_server *server, struct smtp_session *s)
 {
 	s->next = server->sessions;
@@ -393,9 +413,7 @@ void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port
 	s->started_ms = clock_mono_ms();
 	enlist(server, s);
 	conn_start(conn, &handler, s, session_line_limit(s));
-	conn_set_secret_input(conn, session_needs_login(s));
-	if (session_needs_login(s))
-		session_set_timer(s, server->settings.login_timeout_ms, on_login_timeout);
+	await_login(s);
 	if (port == PORT_SUBMIT_TLS) {
 		conn_set_timeout(conn, server->settings.tls_timeout_ms);
 		return;
