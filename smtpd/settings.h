@@ -28,8 +28,10 @@ struct smtpd_settings {
 #define DATA_MIN_RATE    100  /* octets per second (net/conn.h): slowloris in DATA */
 #define HARVEST_DELAY_MS 1000 /* before each refusal once HARVEST_FREE recipients were unknown */
 
-/* Patience: per session, begun anew by each accepted message. The reply after the last one is 421. */
-#define IDLE_COMMANDS_MAX 100 /* NOOP, RSET, VRFY, HELP, EHLO and other commands that bring no mail */
+/* Patience: per session. The reply after the last one is 421. The first two, and bad_commands above, begin anew with each
+ * accepted message. */
+#define IDLE_COMMANDS_MAX 100  /* NOOP, RSET, VRFY, HELP, EHLO and other commands that bring no mail */
+#define REFUSALS_MAX      1000 /* of senders, recipients and messages */
 #define AUTH_FAILURES_MAX 5
 #define HARVEST_FREE      20
 #define HARVEST_MAX       100

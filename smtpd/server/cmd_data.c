@@ -51,6 +51,7 @@ static void accepted(struct smtp_session *s, const struct delivery_outcome *outc
 	s->messages++;
 	s->bad_commands = 0;
 	s->idle_commands = 0;
+	s->refusals = 0;
 	session_end_message(s);
 	session_leave_if_draining(s);
 }

@@ -188,14 +188,6 @@ static void log_refusal(const struct smtp_session *s, enum smtp_stage stage, uns
 	        LOG_FAILURE(err));
 }
 
-void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
-{
-	struct smtp_reply reply = reply_for_error(stage, err->code);
-
-	log_refusal(s, stage, reply.code, err);
-	send_reply(s, reply, span_of(err->reason));
-}
-
 static void too_many(struct smtp_session *s, const char *what)
 {
 	LOG(LOG_INFO, "smtp.goodbye", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
@@ -209,6 +201,15 @@ bool session_lose_patience(struct smtp_session *s, unsigned *count, unsigned lim
 		return false;
 	too_many(s, what);
 	return true;
+}
+
+void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
+{
+	struct smtp_reply reply = reply_for_error(stage, err->code);
+
+	log_refusal(s, stage, reply.code, err);
+	if (!session_lose_patience(s, &s->refusals, REFUSALS_MAX, "too many refusals"))
+		send_reply(s, reply, span_of(err->reason));
 }
 
 void session_bad_command(struct smtp_session *s, unsigned code, const char *enhanced, const char *text)

@@ -96,7 +96,7 @@ struct smtp_session {
 	uv_timer_t timer; /* the time to log in; later the delay of cmd_rcpt */
 	bool timer_open;
 
-	unsigned bad_commands, idle_commands, unknown_recipients, auth_failures, messages;
+	unsigned bad_commands, idle_commands, refusals, unknown_recipients, auth_failures, messages;
 	int64_t started_ms;
 };
 
@@ -111,7 +111,7 @@ void server_close_all(struct smtp_server *server); /* at once */
 /* A code of 421 also ends the session (RFC 5321 §3.8). */
 void session_reply(struct smtp_session *s, unsigned code, const char *enhanced, const char *format, ...)
         PRINTF_LIKE(4, 5);
-/* The reply for an error at this stage; logged unless it is the client's own slip of syntax. */
+/* The reply for an error at this stage; logged, and counted towards the goodbye. */
 void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
 /* The same for a command that is wrong in itself: counts towards the goodbye. */
 void session_bad_command(struct smtp_session *s, unsigned code, const char *enhanced, const char *text);

@@ -469,6 +469,30 @@ static void test_evicted(void **state)
 	fake_free(&world);
 }
 
+/* Each costs a look-up and a line in the log. */
+static void test_refusals_have_an_end(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	fake_init(&world);
+	conn = fake_connect(&world, PORT_MX);
+	fake_send(conn, SPAN(HELLO "MAIL FROM:<a@b>\r\n"));
+	for (unsigned i = 0; i < REFUSALS_MAX; i++)
+		fake_send(conn, SPAN("RCPT TO:<x@foreign.example>\r\n"));
+	assert_true(fake_is_open(conn));
+	fake_send(conn, SPAN("RCPT TO:<alice@example.test>\r\n" MESSAGE "MAIL FROM:<a@b>\r\n"));
+	for (unsigned i = 0; i < REFUSALS_MAX; i++) /* a good message begins a new count */
+		fake_send(conn, SPAN("RCPT TO:<x@foreign.example>\r\n"));
+	assert_true(fake_is_open(conn));
+	fake_clear(conn);
+	fake_send(conn, SPAN("RCPT TO:<x@foreign.example>\r\n"));
+	assert_int_equal(strncmp(fake_output(conn), "421 4.7.0", 9), 0);
+	assert_false(fake_is_open(conn));
+	fake_release(&conn);
+	fake_free(&world);
+}
+
 /* A From behind more fields than we look at would be the one that some reader shows. */
 static void test_from_behind_a_long_header(void **state)
 {
@@ -525,6 +549,7 @@ int main(void)
 		cmocka_unit_test(test_harvest_is_slowed),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_time_out),
+		cmocka_unit_test(test_refusals_have_an_end),
 		cmocka_unit_test(test_from_behind_a_long_header),
 		cmocka_unit_test(test_ehlo_lists),
 		cmocka_unit_test(test_evicted),
