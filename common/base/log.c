@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,13 +143,17 @@ enum log_level log_get_level(void)
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
+	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char line[LOG_LINE_MAX];
 	size_t len;
 
 	if (level > least_level)
 		return;
 	len = log_format(line, sizeof(line), level, event, fields, count);
-	/* A log that cannot be written must not stop the mail (fault table: "log not writable"). */
+	/* A log that cannot be written must not stop the mail (fault table: "log not writable"). A pipe whose reader hangs
+	 * counts as that: one that has room takes a whole line (at most PIPE_BUF) without waiting. */
+	if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0)
+		return;
 	if (write(STDERR_FILENO, line, len) < 0)
 		return;
 }

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import os
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -28,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from crash import disk as disks  # noqa: E402
 from crash.load import Load  # noqa: E402
 from crash.world import ANSWER_SECONDS, World, shim_reason  # noqa: E402
-from harness.site import DAEMONS, DOMAIN, Site, give, wait_for  # noqa: E402
+from harness.site import DAEMONS, DOMAIN, SERVICE_USER, Site, give, wait_for  # noqa: E402
 
 MIB = 1024 * 1024
 SCENARIOS = []  # (name, must, needs, function)
@@ -74,8 +73,8 @@ def full(world, what):
     quit_answer = world.delete_all("alice")
     assert quit_answer.startswith("+OK"), f"deleting goes on: {quit_answer}"
     world.cpu()
-    lines = world.log_lines(r"level=(error|warning)|no space|disk|full", since)
-    assert 1 <= len(lines) <= 12, lines
+    lines = world.log_lines(r"^\S+ (error|warning) ", since)
+    assert 1 <= len(lines) <= 12, "\n".join(lines)
     world.supervisor_lives()
     what()
     seconds = world.recovers()
@@ -217,11 +216,11 @@ def call_fails(operation, how, sizes=(2000, 200_000), may_pass=False, users=("bo
             assert may_pass and answer.ok or refused_in_time(answer), answer.text
         for pid in world.workers():
             descriptors[pid] = len(os.listdir(f"/proc/{pid}/fd")) if os.geteuid() == 0 else 0
-        for _ in range(10):
+        for _ in range(30):  # each worker opens what it has not yet: four descriptors an account, not one a try
             world.deliver(*users, size=sizes[-1])
         for pid, count in descriptors.items():
             now = len(os.listdir(f"/proc/{pid}/fd")) if count and os.path.exists(f"/proc/{pid}") else 0
-            assert now <= count + 4, f"descriptors leak: {count}, then {now}"
+            assert now <= count + 16, f"descriptors leak: {count}, then {now}"
         world.supervisor_lives()
         world.cpu()
         world.shim.clear()
@@ -282,6 +281,11 @@ def allocation_fails():
 
 # --- what a process is given
 
+def limit(pid, what, value):
+    """Sets the soft limit of a running process, as the user that it runs as."""
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={value}:"], check=True, user=SERVICE_USER if os.geteuid() == 0 else None)
+
+
 @scenario("descriptors out", "accepting pauses without spinning, sessions live, recovers by itself", "root")
 def descriptors_out():
     with World(workers=1) as world, contextlib.ExitStack() as stack:
@@ -289,8 +293,8 @@ def descriptors_out():
         living = stack.enter_context(world.site.wire("smtp"))
         living.smtp("EHLO c", 250)
         used = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + 1
-        hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 4, hard))
+        hard = int(re.search(r"Max open files +\d+ +(\d+)", Path(f"/proc/{pid}/limits").read_text()).group(1))
+        limit(pid, "nofile", used + 4)
         for _ in range(40):
             sock = socket.create_connection(("127.0.0.1", world.site.ports["smtp"]), timeout=5)
             stack.callback(sock.close)
@@ -298,7 +302,7 @@ def descriptors_out():
         living.smtp("NOOP", 250)
         assert world.read_first("alice") is not None
         world.supervisor_lives()
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        limit(pid, "nofile", hard)
         stack.close()
         seconds = world.recovers()
         assert pid in world.site.pids("smtpd"), "the worker was replaced"
@@ -312,8 +316,7 @@ def address_space_out():
         for daemon in ("smtpd", "pop3d"):
             (pid,) = world.site.pids(daemon)
             size = [int(line.split()[1]) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmSize")][0]
-            hard = resource.prlimit(pid, resource.RLIMIT_AS)[1]
-            resource.prlimit(pid, resource.RLIMIT_AS, (size * 1024 + MIB // 2, hard))
+            limit(pid, "as", size * 1024 + MIB // 2)
             with contextlib.ExitStack() as stack:
                 for _ in range(200):
                     with contextlib.suppress(OSError, AssertionError):
@@ -321,8 +324,8 @@ def address_space_out():
                 answers += [world.deliver("bob", "carol", size=300_000) for _ in range(3)]
                 world.read_first("alice")
             world.supervisor_lives()
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))
+            if pid in world.site.processes():
+                limit(pid, "as", "unlimited")
         seconds = world.recovers()
         return f"{', '.join(map(str, answers))}; again after {seconds:.1f} s; {world.audit()}"
 
@@ -561,7 +564,7 @@ def backup():
         world.books.unknown.update(load.books.unknown)
         world.books.partly.update(load.books.partly)
         seen = world.audit()
-        with Site(users=(), data_dir=copy, existing=True, settings={**world.site.settings, "server.data_dir": copy}) as restored:
+        with Site(users=(), data_dir=copy, existing=True, settings={"server.data_dir": copy}) as restored:
             restored.posthouse("check")
             missing = 0
             for user in users:
