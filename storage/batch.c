@@ -41,6 +41,11 @@ void batch_record_op(struct batch *batch)
 	batch->record_op = true;
 }
 
+void batch_forget_op(struct batch *batch)
+{
+	batch->forget_op = true;
+}
+
 void batch_limit_usage(struct batch *batch, uint64_t bytes, uint64_t messages)
 {
 	batch->limit_bytes = bytes;

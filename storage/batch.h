@@ -45,6 +45,8 @@ void batch_free(struct batch **batch);
 
 /* Records the op_id on success. Without this call an op_id is only looked for. */
 void batch_record_op(struct batch *batch);
+/* Takes a recorded op_id back instead of looking for it: the whole of the operation is done, and the same again is wanted. */
+void batch_forget_op(struct batch *batch);
 /* Fails the batch with ERR_OVER_QUOTA when the account would be above; 0: no limit. */
 void batch_limit_usage(struct batch *batch, uint64_t bytes, uint64_t messages);
 /* Fails the batch with ERR_CONFLICT when the mailbox's UIDVALIDITY is another. */

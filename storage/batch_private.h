@@ -41,7 +41,7 @@ struct batch {
 	struct operation *operations;
 	size_t count, capacity;
 	uint8_t op_id[OP_ID_LEN];
-	bool has_op_id, record_op;
+	bool has_op_id, record_op, forget_op;
 	uint64_t limit_bytes, limit_messages;
 	bool failed; /* an operation could not be added */
 	struct batch_result result;

@@ -219,6 +219,9 @@ static bool look_for_op(struct change *change, struct batch *batch, struct error
 
 	if (!batch->has_op_id)
 		return true;
+	if (batch->forget_op)
+		return DATABASE_RUN(
+		        change->database, MAIL_OPERATION_FORGET, err, V_BLOB(span_make(batch->op_id, OP_ID_LEN)));
 	if (!DATABASE_QUERY(change->database, MAIL_OPERATION, &rows, err, V_BLOB(span_make(batch->op_id, OP_ID_LEN))))
 		return false;
 	step = database_step(change->database, rows, err);

@@ -82,6 +82,7 @@
 	/* operations */                                                                                                                       \
 	X(MAIL_OPERATION, "SELECT 1 FROM operation WHERE op_id = ?")                                                                           \
 	X(MAIL_OPERATION_NEW, "INSERT OR REPLACE INTO operation VALUES (?, ?)")                                                                \
+	X(MAIL_OPERATION_FORGET, "DELETE FROM operation WHERE op_id = ?")                                                                      \
 	X(MAIL_OPERATION_TIDY, "DELETE FROM operation WHERE at < ?")                                                                           \
 	/* what changed */                                                                                                                     \
 	X(MAIL_CHANGED_MAILBOXES, "SELECT mailbox_id, modseq FROM mailbox WHERE modseq > ? ORDER BY mailbox_id")                               \

@@ -249,8 +249,7 @@ static void run_prepare(struct worker_job *job)
 	prepare(container_of(job, struct delivery, prepare_job));
 }
 
-/* Writes down that this account has the message, for the sender's next try. */
-static void run_record(struct worker_job **jobs, size_t count)
+static void note_operations(struct worker_job **jobs, size_t count, void (*note)(struct batch *batch))
 {
 	struct part *ready[WORKER_BATCH_MAX];
 	size_t ready_count = 0;
@@ -265,12 +264,24 @@ static void run_record(struct worker_job **jobs, size_t count)
 			error_set(&part->error, ERR_NO_MEMORY, "out of memory");
 			continue;
 		}
-		batch_record_op(part->batch);
+		note(part->batch);
 		ready[ready_count++] = part;
 	}
 	commit_parts(ready, ready_count);
 	for (size_t i = 0; i < count; i++)
 		batch_free(&container_of(jobs[i], struct part, job)->batch);
+}
+
+/* Writes down that this account has the message, for the sender's next try. */
+static void run_record(struct worker_job **jobs, size_t count)
+{
+	note_operations(jobs, count, batch_record_op);
+}
+
+/* That try has come and all have the message: the same once more is a message of its own. */
+static void run_forget(struct worker_job **jobs, size_t count)
+{
+	note_operations(jobs, count, batch_forget_op);
 }
 
 /* --- on the loop ----------------------------------------------------------------------------------------------- */
@@ -313,7 +324,7 @@ static void submit_part(
 	worker_submit(part->delivery->request.pool, &part->job);
 }
 
-static void on_recorded(struct worker_job *job)
+static void on_noted(struct worker_job *job)
 {
 	struct part *part = container_of(job, struct part, job);
 	struct delivery *delivery = part->delivery;
@@ -330,9 +341,16 @@ static void record_successes(struct delivery *delivery)
 {
 	for (size_t i = 0; i < delivery->part_count; i++)
 		if (delivery->parts[i].error.code == ERR_NONE && !delivery->parts[i].already)
-			submit_part(&delivery->parts[i], run_record, on_recorded);
+			submit_part(&delivery->parts[i], run_record, on_noted);
 	if (delivery->pending == 0)
 		finish(delivery);
+}
+
+static void forget_earlier_tries(struct delivery *delivery)
+{
+	for (size_t i = 0; i < delivery->part_count; i++)
+		if (delivery->parts[i].already)
+			submit_part(&delivery->parts[i], run_forget, on_noted);
 }
 
 static void on_delivered(struct worker_job *job)
@@ -348,6 +366,8 @@ static void on_delivered(struct worker_job *job)
 	take_outcome(delivery);
 	if (delivery->outcome.partial)
 		record_successes(delivery);
+	else if (delivery->outcome.already > 0 && delivery->outcome.error.code == ERR_NONE)
+		forget_earlier_tries(delivery);
 	else
 		finish(delivery);
 }

@@ -1,13 +1,15 @@
 /* smtpd/inbound/deliver.h — a received message into the mailboxes of all its accounts, durably, each exactly once.
  *
  *   deliver_start -> [prepare: checks, summary, hash] -> commit per account -> (partly failed: record) -> done
+ *                                                                        \-> (a retry: forget) -------/
  *
  * One account: prepare and commit are one job, so one hop to a worker and back; jobs that wait for the same account become
  * one transaction (group commit). Several accounts: prepare once, then one job for each account, side by side.
  *
  * Exactly once: when some accounts took the message and others could not, the sender is told to try again (there is no queue
  * yet to keep the rest), and the successful ones record the operation id, BLAKE2b-128 over sender, account and the octets
- * received; the retry finds it and does nothing there. Every delivery looks for its id.
+ * received; the retry finds it and does nothing there. Every delivery looks for its id. Once all have the message the id is
+ * taken back: who sends the same octets again means it.
  *
  * Owner: the delivery owns itself from deliver_start() until done() has returned; spool, targets and trace belong to the
  * caller and must live until then. Thread: deliver_start() and done() on the loop. done() comes exactly once, later. */

@@ -14,7 +14,8 @@ struct fake_world {
 	struct smtp_server server;
 	uv_loop_t loop;
 	unsigned delivered[FAKE_ACCOUNTS]; /* messages by account */
-	unsigned recorded[FAKE_ACCOUNTS];  /* operation ids written down */
+	unsigned recorded[FAKE_ACCOUNTS];  /* operation ids written down, and not taken back */
+	bool mended;                       /* the store of broken works now */
 	struct buffer last;                /* prefix and body of the last message that was stored */
 	uint64_t spool_memory;             /* how much of a spool stays in memory: beyond needs a job */
 	bool have_tls;                     /* STARTTLS can be had */

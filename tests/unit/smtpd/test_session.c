@@ -280,6 +280,16 @@ static void test_partial_failure_is_recorded(void **state)
 	assert_int_equal(world.delivered[1] + world.delivered[2], 2);
 	assert_int_equal(world.recorded[1], 1); /* so that the sender's next try does nothing here */
 	assert_int_equal(world.recorded[2], 1);
+	world.mended = true;
+	for (unsigned i = 1; i <= 2; i++) { /* the next try; and the same message again, which is another one */
+		fake_clear(conn);
+		fake_send(conn,
+		        SPAN("MAIL FROM:<a@b>\r\nRCPT TO:<mixed@example.test>\r\nRCPT TO:<bob@example.test>\r\n" MESSAGE));
+		assert_non_null(strstr(fake_output(conn), "\r\n250 2.0.0 "));
+		assert_int_equal(world.delivered[4], i);
+		assert_int_equal(world.delivered[1], i);
+		assert_int_equal(world.delivered[2], i);
+	}
 	fake_release(&conn);
 	fake_free(&world);
 }

@@ -394,6 +394,7 @@ static bool append_with_op(struct fixture *fixture, const char *op, bool record)
 static void test_operation_ids(void **state)
 {
 	struct fixture *fixture = *state;
+	struct batch *batch;
 
 	assert_false(append_with_op(fixture, "sixteen octets.1", false)); /* only looked for */
 	assert_false(append_with_op(fixture, "sixteen octets.1", true));
@@ -403,6 +404,11 @@ static void test_operation_ids(void **state)
 	assert_int_equal(info_of(fixture, "INBOX").messages, 3);
 	fixture_reopen(fixture, 0);
 	assert_true(append_with_op(fixture, "sixteen octets.2", false));
+	batch = batch_new((const uint8_t *)"sixteen octets.2");
+	batch_forget_op(batch);
+	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
+	assert_false(append_with_op(fixture, "sixteen octets.2", false));
+	assert_true(append_with_op(fixture, "sixteen octets.1", false));
 	assert_clean(fixture);
 }
 
