@@ -1,5 +1,6 @@
 #include "smtpd/inbound/received.h"
 
+#include "base/utf8.h"
 #include "message/date.h"
 #include "message/header.h"
 #include "smtpd/syntax/path.h"
@@ -17,12 +18,13 @@ const char *trace_protocol(const struct trace *trace)
 	return names[trace->smtputf8][trace->tls_version.len > 0][trace->authenticated];
 }
 
-/* From-domain wants a Domain or an address literal (RFC 5321 §4.4). Clients say other things; those are not copied. */
-static struct span shown_helo(struct span helo)
+/* From-domain wants a Domain or an address literal (RFC 5321 §4.4). Clients say other things; those are not copied, and
+ * neither is UTF-8 into a message that is not meant to have it (RFC 6531 §3.2). */
+static struct span shown_helo(const struct trace *trace)
 {
-	bool fit = domain_is_valid(helo) || address_literal_is_valid(helo);
+	bool fit = domain_is_valid(trace->helo) || address_literal_is_valid(trace->helo);
 
-	return fit ? helo : SPAN("unknown");
+	return fit && (trace->smtputf8 || utf8_is_ascii(trace->helo)) ? trace->helo : SPAN("unknown");
 }
 
 /* TCP-info = address-literal: an IPv6 address carries its tag (RFC 5321 §4.1.3). */
@@ -36,7 +38,7 @@ static void append_peer(struct buffer *out, struct span peer)
 bool trace_write(struct buffer *out, const struct trace *trace)
 {
 	buffer_printf(out, "Return-Path: <%.*s>\r\nReceived: from %.*s ", SPAN_FMT(trace->sender),
-	        SPAN_FMT(shown_helo(trace->helo)));
+	        SPAN_FMT(shown_helo(trace)));
 	append_peer(out, trace->peer);
 	buffer_printf(out, "\r\n\tby %.*s with %s", SPAN_FMT(trace->hostname), trace_protocol(trace));
 	if (trace->tls_version.len > 0)

@@ -67,7 +67,7 @@ static void test_tls_many_recipients_bounce(void **state)
 static void test_odd_helo_is_not_copied(void **state)
 {
 	static const struct span odd[] = { SPAN("my_pc"), SPAN("(comment"), SPAN(";"), SPAN("a)b"), SPAN("[::1]"),
-		SPAN("") };
+		SPAN("m\xc3\xbcnchen.example"), SPAN("") };
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		struct trace trace = plain();
