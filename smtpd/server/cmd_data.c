@@ -189,7 +189,7 @@ static void chunk_written(struct smtp_session *s)
 {
 	struct transaction *transaction = s->transaction;
 
-	buffer_clear(&transaction->chunk);
+	buffer_free(&transaction->chunk); /* whoever sends slowly has no claim to it */
 	if (s->job_error.code != ERR_NONE) {
 		transaction->failure = s->job_error;
 		give_up(transaction);
