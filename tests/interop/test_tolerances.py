@@ -3,6 +3,8 @@
 Habits that one line shows are dialogs (dialog/smtp, dialog/pop3); here are those that need more than one line.
 """
 import base64
+import hashlib
+import hmac
 
 import pytest
 
@@ -145,6 +147,52 @@ def test_mechanisms_that_would_need_the_clear_password_are_not_offered(site, por
         assert "PLAIN" in text and "LOGIN" in text and "SCRAM-SHA-256" in text
         for bad in ("CRAM-MD5", "DIGEST", "NTLM", "SHA-1 "):
             assert bad not in text
+
+
+def scram_final(password, client_first, server_first):
+    """RFC 7677: the client's last message, and the signature that the server must show in turn."""
+    fields = dict(part.split("=", 1) for part in server_first.split(","))
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+
+    def mac(key, text):
+        return hmac.new(key, text, "sha256").digest()
+
+    client_key = mac(salted, b"Client Key")
+    without_proof = f"c=biws,r={fields['r']}"
+    message = f"{client_first},{server_first},{without_proof}".encode()
+    signature = mac(hashlib.sha256(client_key).digest(), message)
+    proof = bytes(a ^ b for a, b in zip(client_key, signature))
+    return f"{without_proof},p={base64.b64encode(proof).decode()}", mac(mac(salted, b"Server Key"), message)
+
+
+@pytest.mark.parametrize("port, challenge, good, bad", [("submissions", b"334 ", b"235 ", b"535 "),
+                                                        ("pop3s", b"+ ", b"+OK", b"-ERR [AUTH]")])
+@pytest.mark.parametrize("nonce", ["rOprNGfwEbeRWgbNEkqO", "n" * 256], ids=["usual nonce", "longest nonce"])
+def test_scram(site, port, challenge, good, bad, nonce):
+    """mbsync picks SCRAM-SHA-256 when it is offered (section 7). The client's empty line answers the server's last word."""
+    if "scram@" not in site.posthouse("user", "list"):
+        site.add_user("scram")  # not by fresh_user(): its users have no SCRAM keys
+
+    def ask(wire, text):
+        wire.send(text + "\r\n")
+        return wire.line()
+
+    def decoded(line):
+        assert line.startswith(challenge), line
+        return base64.b64decode(line[len(challenge):].strip(), validate=True).decode()
+
+    for password in ("wrong", PASSWORD):
+        with site.wire(port) as wire:
+            if port == "submissions":
+                wire.smtp("EHLO x", 250)
+            first = f"n=scram@example.test,r={nonce}"
+            server_first = decoded(ask(wire, "AUTH SCRAM-SHA-256 " + b64("n,," + first)))
+            final, signature = scram_final(password, first, server_first)
+            line = ask(wire, b64(final))
+            if password == PASSWORD:
+                assert base64.b64decode(decoded(line).removeprefix("v=")) == signature
+                line = ask(wire, "")
+            assert line.startswith(good if password == PASSWORD else bad), line
 
 
 @pytest.mark.parametrize("commands", ["capa", "Capa", "user alice@example.test"])
