@@ -333,7 +333,8 @@ static void on_evict(void *session)
 	if (s->ended)
 		return;
 	if (!s->handshaking) {
-		farewell(s);
+		reply_err(s, "[SYS/TEMP] too many connections; try again later"); /* RFC 3206 §4 */
+		session_end(s);
 	} else {
 		s->ended = true;
 		conn_close(s->conn);
