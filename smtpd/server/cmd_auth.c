@@ -24,7 +24,6 @@ static void logged_in(struct smtp_session *s, const struct auth_answer *answer)
 	LOG(LOG_INFO, "smtp.login", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
 	        LOG_TEXT("login", s->login), LOG_NUMBER("account", s->account_id));
 	session_reply(s, 235, "2.7.0", "welcome");
-	session_leave_if_draining(s);
 }
 
 /* What each failure is called (RFC 4954 §4, §6); `counts`: a guess, of which AUTH_FAILURES_MAX are let through. */

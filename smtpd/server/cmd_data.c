@@ -53,7 +53,6 @@ static void accepted(struct smtp_session *s, const struct delivery_outcome *outc
 	s->idle_commands = 0;
 	s->refusals = 0;
 	session_end_message(s);
-	session_leave_if_draining(s);
 }
 
 static void on_delivered(void *arg, const struct delivery_outcome *outcome)
@@ -72,7 +71,6 @@ static void on_delivered(void *arg, const struct delivery_outcome *outcome)
 		if (outcome->partial && reply_for_error(STAGE_DELIVERY, err.code).code >= 500)
 			err.code = ERR_TEMPORARY; /* the next try finds the mailboxes that have it, and says so then */
 		refuse_message(s, STAGE_DELIVERY, &err);
-		session_leave_if_draining(s);
 	}
 	session_go_on(s);
 }

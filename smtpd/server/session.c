@@ -106,6 +106,7 @@ bool session_woken(struct smtp_session *s)
 
 void session_go_on(struct smtp_session *s)
 {
+	session_leave_if_draining(s);
 	if (s->waiting == WAIT_NOTHING && s->paused && !s->ended) {
 		s->paused = false;
 		conn_resume(s->conn);

@@ -137,7 +137,7 @@ void session_stop_timer(struct smtp_session *s);
 void session_begin(struct smtp_session *s, struct transaction *transaction);
 void session_end_message(struct smtp_session *s); /* to READY; also when there is no message */
 void session_forget_client(struct smtp_session *s);
-void session_leave_if_draining(struct smtp_session *s); /* after a message, a login, a job: 421 if we are going down */
+void session_leave_if_draining(struct smtp_session *s); /* between messages: 421 if we are going down */
 size_t session_line_limit(const struct smtp_session *s);
 
 /* May a password be sent here? TLS, or loopback when the admin says so. */

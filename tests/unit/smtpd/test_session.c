@@ -412,17 +412,24 @@ static void test_harvest_is_slowed(void **state)
 static void test_drain(void **state)
 {
 	struct fake_world world;
-	struct conn *idle, *busy;
+	struct conn *idle, *busy, *guest;
 
 	fake_init(&world);
 	idle = fake_connect(&world, PORT_MX);
 	busy = fake_connect(&world, PORT_MX);
+	guest = fake_connect(&world, PORT_SUBMIT_TLS);
+	fake_send(guest, SPAN(HELLO));
+	fake_clear(guest);
 	fake_send(idle, SPAN(HELLO));
 	fake_send(busy, SPAN(HELLO ENVELOPE "DATA\r\nx\r\n"));
 	fake_clear(idle);
 	fake_clear(busy);
+	fake_queue(guest, SPAN("AUTH PLAIN bad\r\n"));
+	assert_true(fake_step(&world)); /* asked, not yet answered */
 	server_drain(&world.server);
 	fake_settle(&world);
+	assert_int_equal(strncmp(fake_output(guest), "535 5.7.8", 9), 0);
+	assert_non_null(strstr(fake_output(guest), "\r\n421 4.3.2"));
 	assert_int_equal(strncmp(fake_output(idle), "421 4.3.2", 9), 0);
 	assert_false(fake_is_open(idle));
 	assert_true(fake_is_open(busy) && !world.emptied);
@@ -432,6 +439,7 @@ static void test_drain(void **state)
 	assert_int_equal(world.delivered[1], 1);
 	fake_release(&idle);
 	fake_release(&busy);
+	fake_release(&guest);
 	assert_true(world.emptied);
 	fake_free(&world);
 }
