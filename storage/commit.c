@@ -339,10 +339,12 @@ static void prepare_batch(struct account *account, struct batch *batch)
 	}
 }
 
-/* Removes the body files of batches that did not happen. */
+/* Removes the body files of batches that did not happen. Where nobody can know whether they did, a file without a row is
+ * rubbish for check to find, but a row without its file would be a message lost. */
 static void drop_links(struct account *account, struct batch *batch, bool committed)
 {
-	bool used = committed && batch->result.error.code == ERR_NONE && !batch->result.already_done;
+	bool used = committed ? batch->result.error.code == ERR_NONE && !batch->result.already_done
+	                      : database_commit_unknown(account->database);
 
 	for (size_t i = 0; i < batch->count; i++) {
 		struct operation *operation = &batch->operations[i];

@@ -275,6 +275,7 @@ static bool run_fixed(struct database *database, enum fixed which, struct error 
 bool database_begin(struct database *database, struct error *err)
 {
 	CHECK(!database->writing && !database->reading);
+	database->unknown = false;
 	if (!ready(database, err) || !write_lock_take(database->lock_fd, STORE_LOCK_WAIT_MS, err))
 		return false;
 	if (!run_fixed(database, FIXED_BEGIN_WRITE, err)) {
@@ -333,7 +334,7 @@ bool database_commit(struct database *database, struct error *err)
 		database->distrusted = true;
 		if (!sqlite3_get_autocommit(database->handle))
 			sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
-		wal_cut_failed_commit(database);
+		database->unknown = !wal_cut_failed_commit(database);
 		end_writing(database);
 		return false;
 	}
@@ -341,6 +342,11 @@ bool database_commit(struct database *database, struct error *err)
 		checkpoint_locked(database, SQLITE_CHECKPOINT_RESTART);
 	end_writing(database);
 	return true;
+}
+
+bool database_commit_unknown(const struct database *database)
+{
+	return database->unknown;
 }
 
 bool database_savepoint(struct database *database, struct error *err)

@@ -51,6 +51,9 @@ const char *database_path(const struct database *database);
  * power cut; after false it did not happen, also after a crash. */
 bool database_begin(struct database *database, struct error *err);
 bool database_commit(struct database *database, struct error *err);
+/* After a commit that returned false: true when the disk failed so thoroughly that the commit may yet turn up, wholly, once it
+ * works again; files that its rows name must then stay. */
+bool database_commit_unknown(const struct database *database);
 void database_rollback(struct database *database);
 bool database_savepoint(struct database *database, struct error *err); /* not nested */
 bool database_savepoint_keep(struct database *database, struct error *err);

@@ -12,6 +12,7 @@ struct database {
 	sqlite3_stmt **fixed;      /* BEGIN, COMMIT ... */
 	int lock_fd;
 	bool writing, reading;
+	bool unknown;    /* the last commit failed and could not be cut off */
 	bool distrusted; /* an I/O error or damage was seen: reopen before the next use */
 	int wal_pages;
 	int checkpoint_at; /* pages of WAL */
@@ -21,7 +22,8 @@ struct database {
 bool database_migrate(struct database *database, bool create, struct error *err);
 
 /* After a commit that failed: its frames may stand complete in the WAL, and the recovery after a crash would make them real
- * though the caller was told no. Cuts the WAL behind the last commit that SQLite acknowledged. Under the lock. */
-void wal_cut_failed_commit(struct database *database);
+ * though the caller was told no. Cuts the WAL behind the last commit that SQLite acknowledged. Under the lock. False: the disk did not let
+ * us, and nobody knows whether the commit will count. */
+bool wal_cut_failed_commit(struct database *database);
 
 #endif

@@ -43,7 +43,7 @@ static bool read_index(sqlite3 *handle, struct wal_index_header *header)
 	       header->initialised == 1;
 }
 
-void wal_cut_failed_commit(struct database *database)
+bool wal_cut_failed_commit(struct database *database)
 {
 	struct wal_index_header header;
 	sqlite3_file *wal = NULL;
@@ -52,7 +52,7 @@ void wal_cut_failed_commit(struct database *database)
 
 	if (sqlite3_file_control(database->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK ||
 	        wal == NULL || wal->pMethods == NULL)
-		return; /* no WAL is open: nothing was written */
+		return true; /* no WAL is open: nothing was written */
 	code = read_index(database->handle, &header) ? SQLITE_OK : SQLITE_IOERR;
 	if (code == SQLITE_OK) {
 		keep = WAL_HEADER + (sqlite3_int64)header.last_frame *
@@ -64,4 +64,5 @@ void wal_cut_failed_commit(struct database *database)
 	/* Then only the disk knows: what we said no to may turn up once it works again. */
 	if (code != SQLITE_OK)
 		LOG(LOG_ERROR, "storage.wal_not_cut", LOG_TEXT("file", database->path), LOG_NUMBER("code", code));
+	return code == SQLITE_OK;
 }
