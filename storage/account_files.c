@@ -71,12 +71,25 @@ static bool make_first_mailboxes(struct account *account, struct error *err)
 	return ok;
 }
 
+/* There from the beginning, so that a login needs no inode when there is none left. */
+static bool make_maildrop_lock(struct account *account, struct error *err)
+{
+	char path[DATABASE_PATH_MAX + 16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/maildrop-lock", account->path);
+	fd = write_lock_open(path, err);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static bool fill_account(struct account *account, struct error *err)
 {
 	char path[DATABASE_PATH_MAX + 16];
 
 	snprintf(path, sizeof(path), "%s/blobs", account->path);
-	if (!file_make_dir(path, 0700, err))
+	if (!file_make_dir(path, 0700, err) || !make_maildrop_lock(account, err))
 		return false;
 	snprintf(path, sizeof(path), "%s/mail.db", account->path);
 	if (!database_open(path, &mail_kind, true, &account->database, err) || !database_begin(account->database, err))

@@ -2,6 +2,7 @@
 
 #include "base/macros.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -32,12 +33,20 @@ static void drop(struct wal_file *wal)
 	wal->len = 0;
 }
 
+/* A full quota is a full disk; the VFS of unix says so of ENOSPC only. */
+static int write_real(struct wal_file *wal, const void *bytes, int len, sqlite3_int64 at)
+{
+	int code = wal->real->pMethods->xWrite(wal->real, bytes, len, at);
+
+	return code == SQLITE_IOERR_WRITE && errno == EDQUOT ? SQLITE_FULL : code;
+}
+
 static int hand_on(struct wal_file *wal)
 {
 	int code = SQLITE_OK;
 
 	if (wal->len > 0)
-		code = wal->real->pMethods->xWrite(wal->real, wal->collected, wal->len, wal->at);
+		code = write_real(wal, wal->collected, wal->len, wal->at);
 	drop(wal);
 	return code;
 }
@@ -87,7 +96,7 @@ static int wal_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int
 		wal->at = at;
 	}
 	if (wal->collected == NULL) /* no memory: as if this VFS were not there */
-		return wal->real->pMethods->xWrite(wal->real, bytes, len, at);
+		return write_real(wal, bytes, len, at);
 	memcpy(wal->collected + wal->len, bytes, (size_t)len);
 	wal->len += len;
 	return ends ? hand_on(wal) : SQLITE_OK;

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import errno
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -283,7 +284,11 @@ def allocation_fails():
 
 def limit(pid, what, value):
     """Sets the soft limit of a running process, as the user that it runs as."""
-    subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={value}:"], check=True, user=SERVICE_USER if os.geteuid() == 0 else None)
+    identity = {}
+    if os.geteuid() == 0:  # user and group must both be the process's own; root's capability is not always there
+        owner = pwd.getpwnam(SERVICE_USER)
+        identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{what}={value}:"], check=True, **identity)
 
 
 @scenario("descriptors out", "accepting pauses without spinning, sessions live, recovers by itself", "root")

@@ -41,17 +41,16 @@ class Books:
 
     def settle_groups(self, user, present):
         """After a look at the whole mailbox: a deletion without an answer is wholly done or not at all."""
-        rest = []
-        for owner, uidls in self.groups:
-            if owner != user:
-                rest.append((owner, uidls))
-                continue
-            there = [u for u in uidls if u in present]
-            if there and len(there) != len(uidls):
+        mine = [uidls for owner, uidls in self.groups if owner == user]
+        self.groups = [group for group in self.groups if group[0] != user]
+        for uidls in mine:  # those that were done, first: a later session may have chosen the same messages again
+            if not any(uidl in present for uidl in uidls):
+                self.deleted.update((user, uidl) for uidl in uidls)
+        for uidls in mine:
+            open_question = [uidl for uidl in uidls if (user, uidl) not in self.deleted]
+            there = [uidl for uidl in open_question if uidl in present]
+            if there and len(there) != len(open_question):
                 self.problems.append(f"half deleted: {user} {len(there)} of {len(uidls)} are still there")
-            if not there:
-                self.deleted.update((user, u) for u in uidls)
-        self.groups = rest
 
     def audit(self, user, listing):
         """Compares a mailbox with the books; listing: {uidl: id}. Returns (lost, doubled)."""
