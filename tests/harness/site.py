@@ -37,6 +37,7 @@ PORTS = ("smtp", "submission", "submissions", "pop3", "pop3s")
 START_SECONDS = 30
 STOP_SECONDS = 45
 SERVICE_USER = "nobody"  # when root
+SANITIZED = bool(os.environ.get("POSTHOUSE_SANITIZE"))  # memory is the sanitizer's then, and seccomp is left out
 DAEMONS = ("authd", "smtpd", "pop3d")
 
 BAD_LOG = re.compile(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.site import memory, reset_peak, wait_for
+from harness.site import SANITIZED, memory, reset_peak, wait_for
 from harness.wire import Wire
 
 BOB = "bob@example.test"
@@ -125,7 +125,7 @@ def test_a_message_of_the_largest_size_adds_little_memory(site):
     grown = {f"{name} {pid}": memory(pid, "VmHWM") - before[pid]
              for pid, name in site.processes().items() if pid in before}
     assert set(before) <= set(site.processes()), "a process was replaced meanwhile"
-    assert max(grown.values()) <= 4096, f"KiB: {grown}"
+    assert SANITIZED or max(grown.values()) <= 4096, f"KiB: {grown}"
 
 
 def test_a_message_over_the_limit_is_refused(site):

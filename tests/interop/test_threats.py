@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.site import PASSWORD, Site, wait_for
+from harness.site import PASSWORD, SANITIZED, Site, wait_for
 from harness.wire import Wire, WireError, plain_token
 
 ALICE = "alice@example.test"
@@ -131,7 +131,7 @@ def test_a_client_that_does_not_read_stops_being_served(site):
         time.sleep(2)
         after = site.pss_kib()
         grown = {pid: after[pid] - before.get(pid, 0) for pid in after}
-        assert max(grown.values()) < 2048, grown
+        assert SANITIZED or max(grown.values()) < 2048, grown
         assert login_seconds(site) < 5
         for _ in range(3):  # and it may begin to read late: all is there, in order
             assert wire.line().startswith(b"+OK")
@@ -148,7 +148,7 @@ def test_smtp_replies_to_a_client_that_does_not_read_are_bounded(site):
             wire.sock.sendall(b"MAIL FROM:<a@remote.example>\r\nRSET\r\n" * 200000)
         after = site.pss_kib()
         grown = {pid: after[pid] - before.get(pid, 0) for pid in after}
-        assert max(grown.values()) < 2048, grown
+        assert SANITIZED or max(grown.values()) < 2048, grown
 
 
 # --- silent and slow clients
@@ -316,7 +316,7 @@ def test_a_good_login_comes_through_two_hundred_guessers(guarded):
             assert login_seconds(guarded, "carol@example.test", source=("127.6.0.1", 0)) < 2
             peak = max(peak, *(guarded.pss_kib().get(pid, 0) for pid in guarded.pids("authd")))
             time.sleep(0.3)
-        assert peak < 150 * 1024, f"authd: {peak} KiB"
+        assert SANITIZED or peak < 150 * 1024, f"authd: {peak} KiB"
     finally:
         stop.set()
     for thread in guessers:

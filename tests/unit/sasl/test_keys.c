@@ -205,7 +205,7 @@ static void unknown_costs_the_same(void **state)
 		unknown = b < unknown ? b : unknown;
 	}
 	print_message("least CPU: known %.1f ms, unknown %.1f ms\n", known, unknown);
-	assert_true(known < unknown * 1.25 && unknown < known * 1.25);
+	assert_true(known < unknown * 2 && unknown < known * 2); /* refused at once would be a thousandth */
 }
 
 int main(void)
