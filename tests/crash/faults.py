@@ -615,6 +615,8 @@ Not tried: a memory limit by cgroup (the kernel's own out-of-memory killer is a 
 real file-system quota (the shim answers EDQUOT instead); loss inside a disk's own write cache.
 """
 
+KEPT = "\n## SIGKILL at any moment"  # written by hand from kill9.py's table
+
 
 def main():
     parser = argparse.ArgumentParser(description="makes faults and writes down what happens")
@@ -638,7 +640,10 @@ def main():
         rows.append(f"| {name} | {must} | {seen.replace('|', '/')} |")
     if args.write:
         kernel = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout.strip()
-        Path(args.write).write_text(HEAD.format(date=time.strftime("%Y-%m-%d"), kernel=kernel) + "\n".join(rows) + "\n" + TAIL)
+        place = Path(args.write)
+        kept = place.read_text().partition(KEPT)[2] if place.exists() else ""  # what kill9.py said
+        table = HEAD.format(date=time.strftime("%Y-%m-%d"), kernel=kernel) + "\n".join(rows) + "\n" + TAIL
+        place.write_text(table + (KEPT + kept if kept else ""))
     return 1 if failed else 0
 
 
