@@ -125,6 +125,7 @@ static struct span put_local(struct address_parser *p, struct span source, bool 
 	bool want_word = true;
 
 	token_scanner_init(&scanner, source);
+	scanner.in_addr_spec = true;
 	for (token_next(&scanner, false, &token); token.kind != TOKEN_END; token_next(&scanner, false, &token)) {
 		bool fits = want_word ? is_word(token.kind) : token.kind == TOKEN_DOT;
 
@@ -149,6 +150,7 @@ static struct span put_domain(struct address_parser *p, struct span source, bool
 	bool done = false;
 
 	token_scanner_init(&scanner, source);
+	scanner.in_addr_spec = true;
 	for (token_next(&scanner, true, &token); token.kind != TOKEN_END; token_next(&scanner, true, &token)) {
 		bool fits = token.kind == (want_atom ? TOKEN_ATOM : TOKEN_DOT);
 		bool literal = token.kind == TOKEN_LITERAL && text->len == begin;

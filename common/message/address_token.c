@@ -94,7 +94,7 @@ static size_t encoded_word_length(struct token_scanner *scanner)
 	struct span in = scanner->rest;
 	size_t question;
 
-	if (in.len < 8 || in.ptr[0] != '=' || in.ptr[1] != '?')
+	if (scanner->in_addr_spec || in.len < 8 || in.ptr[0] != '=' || in.ptr[1] != '?')
 		return 0;
 	if (!span_find(span_first(span_skip(in, 2), ENCODED_WORD_CHARSET_MAX), '?', &question) ||
 	        question + 5 >= in.len || in.ptr[question + 4] != '?' ||

@@ -35,6 +35,7 @@ struct token_scanner {
 	struct span rest;
 	bool no_quote, no_comment, no_literal; /* known: nothing closes one from here on */
 	const char *no_encoded_before;         /* known: no encoded word ends before this */
+	bool in_addr_spec;                     /* RFC 2047 §5: no encoded words here, "=?" is plain text */
 };
 
 void token_scanner_init(struct token_scanner *scanner, struct span source);
