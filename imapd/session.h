@@ -1,0 +1,130 @@
+/* imapd/session.h — one IMAP session: its lifetime, its states (RFC 9051 §3), and how a command begins, waits and ends.
+ *
+ *                       LOGIN, AUTHENTICATE            SELECT, EXAMINE
+ *  NOT_AUTHENTICATED -----------------------> AUTHENTICATED ----------> SELECTED --+
+ *   ^            |                              ^    |                    |   ^    | SELECT, EXAMINE
+ *   +- STARTTLS -+                              |    +----- LOGOUT ---+   |   +----+
+ *                |                              +-- CLOSE, UNSELECT --|---+
+ *                +------------ LOGOUT ----> LOGGED_OUT <--------------+   (connection lost: from anywhere)
+ *
+ *  NOT_AUTHENTICATED -> itself       cmd_starttls: what was said in the clear is forgotten   RFC 9051 §6.2.1
+ *  NOT_AUTHENTICATED -> AUTHENTICATED  session_logged_in                                     RFC 9051 §6.2.2, §6.2.3
+ *  AUTHENTICATED <-> SELECTED        session_select, session_unselect (the view comes, goes) RFC 9051 §6.3.2, §6.4.1
+ *  Always (session_check): a view exists exactly in SELECTED; a SASL exchange only in NOT_AUTHENTICATED.
+ *
+ * A command: reader collects it -> command_dispatch() parses the head, checks table and gate, calls the handler. The handler ends
+ * the command by exactly one of command_ok/no/bad/refuse, at once or from a later callback. Then (session_end_command): what the
+ * selected mailbox has news of is told where that command allows it (view_sync), the tagged line goes out, the next command begins.
+ * One command at a time, in order, so RFC 9051 §5.5 has no ambiguity to forbid; only consecutive APPENDs overlap (cmd_append.h).
+ * Lifetime: session_start() makes it; the memory goes in one place, session_release(), when the conn is closed and every job and
+ * wait has given back its hold. A callback may always dereference its session, and looks at s->closing before it acts.
+ * Thread: the loop's; jobs (session_work) run on workers and touch only what they were given. */
+#ifndef IMAPD_SESSION_H
+#define IMAPD_SESSION_H
+
+#include "imapd/parse.h"
+#include "imapd/settings.h"
+#include "net/conn.h"
+#include "net/worker.h"
+#include "sasl/sasl.h"
+#include "storage/batch.h"
+
+enum imap_state { NOT_AUTHENTICATED = 1 << 0, AUTHENTICATED = 1 << 1, SELECTED = 1 << 2, LOGGED_OUT = 1 << 3 };
+enum imap_enabled { ENABLED_CONDSTORE = 1 << 0, ENABLED_QRESYNC = 1 << 1, ENABLED_UTF8 = 1 << 2, ENABLED_REV2 = 1 << 3 };
+
+struct imap_session;
+struct imap_request;
+struct reader;   /* imapd/reader.h */
+struct compress; /* imapd/compress.h */
+struct view;     /* imapd/view.h */
+struct watch;    /* imapd/watch.h: what this process knows of the accounts its sessions use */
+
+/* One process's share: what all sessions use. Owner: main.c. */
+struct imap_server {
+	struct imapd_settings settings;
+	uv_loop_t *loop;
+	struct worker_pool *pool;
+	struct store *store;
+	struct auth_client *auth;
+	struct watch *watch;
+	struct imap_session *sessions; /* all that live */
+	bool draining;
+	void (*on_empty)(void *arg); /* draining, and the last session has ended; comes once */
+	void *arg;
+};
+
+struct imap_session {
+	struct imap_server *server;
+	struct imap_session *next, **link; /* in server->sessions */
+	struct conn *conn;                 /* invalid once closing */
+	uint64_t id;
+	enum imap_state state;
+	unsigned enabled; /* enum imap_enabled */
+	unsigned holds;
+	bool closing; /* the conn is gone */
+	bool ended;   /* BYE is said: nothing more is read */
+	bool waiting; /* a command is under way: no further one begins */
+
+	struct reader *reader;
+	struct compress *compress; /* COMPRESS=DEFLATE is active; else NULL */
+	struct imap_request *request; /* the command under way, or NULL */
+
+	/* NOT_AUTHENTICATED */
+	struct sasl *sasl;
+	struct auth_request *auth;
+
+	/* AUTHENTICATED, SELECTED */
+	int64_t account_id;
+	char login[AUTH_LOGIN_MAX + 1];
+	struct view *view;
+	struct uid_list *saved; /* "$" (RFC 5182): see view.h; NULL: empty */
+
+	struct worker_job job; /* the one that the command waits for */
+	void (*job_run)(struct imap_session *s);
+	void (*job_done)(struct imap_session *s);
+	bool job_busy;
+	struct error job_error;
+
+	void (*on_room)(struct imap_session *s); /* set while the command waits for the output queue to drain */
+	bool (*on_line)(struct imap_session *s, struct span line); /* IDLE's DONE, a SASL answer: takes lines instead of commands; false: not mine */
+
+	unsigned bad_commands, login_failures;
+	int64_t last_command_ms; /* uv_now() */
+};
+
+/* Takes the conn over. Without memory the conn is closed. */
+void session_start(struct imap_server *server, struct conn *conn, bool tls_at_once);
+void server_drain(struct imap_server *server);
+void server_close_all(struct imap_server *server);
+
+/* --- output: everything a session says goes through here (compression, IMAP4rev1's 8 bit rules are the callers') --- */
+void session_write(struct imap_session *s, struct span bytes);
+void session_printf(struct imap_session *s, const char *format, ...) PRINTF_LIKE(2, 3);
+bool session_full(const struct imap_session *s); /* stop producing; wait with session_wait_for_room() */
+void session_wait_for_room(struct imap_session *s, void (*on_room)(struct imap_session *s));
+
+/* --- the end of a command; exactly one of them for each. code: "TRYCREATE", "APPENDUID 1 2" ... without brackets, or NULL --- */
+void command_ok(struct imap_session *s, const char *code, const char *text);
+void command_no(struct imap_session *s, const char *code, const char *text);
+void command_bad(struct imap_session *s, const char *text);  /* counts towards the goodbye */
+void command_refuse(struct imap_session *s, const struct error *err); /* response_for_error; logged where it is our trouble */
+void session_bye(struct imap_session *s, const char *code, const char *text); /* untagged BYE, then the end */
+void session_end(struct imap_session *s); /* sends what is queued and closes */
+
+/* --- steps --- */
+/* Runs `run` on a worker and then `done` on the loop, unless the session has ended by then. */
+void session_work(struct imap_session *s, enum worker_lane lane, void (*run)(struct imap_session *s), void (*done)(struct imap_session *s));
+/* Commits the batch in the account's write queue, together with what other sessions have waiting (group commit), then done(). The batch is the caller's to free
+ * after done(); when the session ends meanwhile it is freed by the job. `failed`: the commit as a whole (disk); else look at batch_result(). */
+void session_commit(struct imap_session *s, struct batch *batch, void (*done)(struct imap_session *s, struct batch *batch, const struct error *failed));
+void session_hold(struct imap_session *s);
+void session_release(struct imap_session *s);
+
+void session_logged_in(struct imap_session *s, int64_t account_id, const char *login);
+void session_select(struct imap_session *s, struct view *view); /* takes the view */
+void session_unselect(struct imap_session *s);
+bool session_is_private(const struct imap_session *s); /* may a password be sent here? */
+bool session_utf8(const struct imap_session *s); /* names and strings in UTF-8: UTF8=ACCEPT or IMAP4rev2 enabled */
+void session_check(const struct imap_session *s);
+
+#endif
