@@ -42,6 +42,7 @@ bool directory_open(const char *data_dir, struct directory **out, struct error *
 		directory_close(&directory);
 		return false;
 	}
+	directory_version_open(directory, data_dir);
 	*out = directory;
 	return true;
 }
@@ -50,6 +51,7 @@ void directory_close(struct directory **directory)
 {
 	if (*directory == NULL)
 		return;
+	directory_version_close(*directory);
 	database_close(&(*directory)->database);
 	pthread_mutex_destroy(&(*directory)->mutex);
 	free(*directory);
@@ -86,6 +88,7 @@ bool directory_end(struct directory *directory, bool ok, struct error *err)
 		ok = database_commit(directory->database, err);
 	else
 		database_rollback(directory->database);
+	directory_version_next(directory);
 	pthread_mutex_unlock(&directory->mutex);
 	return ok;
 }

@@ -48,6 +48,10 @@ void directory_close(struct directory **directory);
  * ERR_NO_SUCH_DOMAIN: not ours. ERR_NO_SUCH_ADDRESS: ours, but nobody. ERR_LIMIT: an alias loop or too many targets. */
 bool directory_resolve(struct directory *directory, struct span local_part, struct span domain, struct resolution *out,
         struct error *err);
+/* Takes no lock, waits for nothing: also on the event loop. What was resolved after the version was taken is still right while the
+ * version is the same; but a writer that dies between its commit and the next version leaves it behind, so whoever remembers an
+ * answer also bounds how long. False: there is no version to be had, so nothing can be remembered. */
+bool directory_version(const struct directory *directory, uint64_t *version);
 /* May this account put that address into MAIL FROM and From:? Exactly when mail to it reaches the account (by address, alias or
  * subaddress; a catch-all counts only for the account it names). ERR_DENIED if not. */
 bool directory_may_send_as(

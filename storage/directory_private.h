@@ -7,10 +7,12 @@
 #include "storage/directory_sql.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct directory {
 	pthread_mutex_t mutex;
 	struct database *database;
+	_Atomic uint64_t *version; /* shared with the other processes; NULL: could not be mapped */
 };
 
 /* Lock, and a read or write transaction; ended by the matching end, which unlocks. */
@@ -19,6 +21,10 @@ void directory_end_read(struct directory *directory);
 bool directory_begin(struct directory *directory, struct error *err);
 /* ok: commit, otherwise roll back. Returns whether it is durable. */
 bool directory_end(struct directory *directory, bool ok, struct error *err);
+
+void directory_version_open(struct directory *directory, const char *data_dir);
+void directory_version_close(struct directory *directory);
+void directory_version_next(struct directory *directory); /* after each commit */
 
 /* ERR_NO_SUCH_DOMAIN. Within a transaction. */
 bool directory_domain_id(struct directory *directory, const char *domain, int64_t *id, struct error *err);

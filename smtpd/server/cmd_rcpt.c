@@ -1,6 +1,6 @@
 #include "smtpd/server/commands.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
@@ -9,6 +9,8 @@ struct rcpt_job {
 	struct smtp_path recipient;
 	char text[PATH_MAILBOX_MAX + 1]; /* what recipient's spans point into */
 	struct resolution resolution;
+	bool has_version; /* of the directory, from before the look-up */
+	uint64_t version;
 };
 
 void rcpt_job_free(struct rcpt_job **rcpt)
@@ -70,7 +72,7 @@ static void look_up(struct smtp_session *s)
 	(void)accept_recipient(&s->server->accept, &request, &s->rcpt->resolution, &s->job_error);
 }
 
-static void looked_up(struct smtp_session *s)
+static void add_recipient(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
@@ -82,6 +84,31 @@ static void looked_up(struct smtp_session *s)
 	}
 	s->state = HAS_RCPT;
 	session_reply(s, 250, "2.1.5", "recipient OK");
+}
+
+static void looked_up(struct smtp_session *s)
+{
+	struct rcpt_job *rcpt = s->rcpt;
+
+	if (s->job_error.code == ERR_NONE && rcpt->has_version)
+		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->recipient.mailbox, clock_mono_ms(),
+		        &rcpt->resolution);
+	add_recipient(s);
+}
+
+/* Mail in a row to the same people: what was found a moment ago is still true (inbound/recipient_cache.h). */
+static void find_recipient(struct smtp_session *s)
+{
+	struct rcpt_job *rcpt = s->rcpt;
+
+	error_clear(&s->job_error);
+	if (recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->recipient.mailbox,
+	            clock_mono_ms(), &rcpt->resolution)) {
+		add_recipient(s);
+		return;
+	}
+	rcpt->has_version = directory_version(s->server->accept.directory, &rcpt->version);
+	session_work(s, WORKER_READ, look_up, looked_up);
 }
 
 /* The line is gone when the worker looks at it: the text moves along. */
@@ -115,7 +142,7 @@ void cmd_rcpt(struct smtp_session *s, struct span args)
 	keep_recipient(s->rcpt, &rcpt.recipient);
 	request = request_of(s);
 	if (accept_recipient_now(&s->server->accept, &request, &err))
-		session_work(s, WORKER_READ, look_up, looked_up);
+		find_recipient(s);
 	else
 		session_refuse(s, STAGE_RECIPIENT, &err);
 }

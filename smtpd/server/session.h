@@ -30,6 +30,7 @@
 #include "net/conn.h"
 #include "net/worker.h"
 #include "sasl/sasl.h"
+#include "smtpd/inbound/recipient_cache.h"
 #include "smtpd/server/reply_for_error.h"
 #include "smtpd/server/transaction.h"
 
@@ -56,6 +57,7 @@ struct smtp_session;
 struct smtp_server {
 	struct smtpd_settings settings;
 	struct accept_context accept; /* points to settings */
+	struct recipient_cache recipients;
 	struct worker_pool *pool;
 	struct auth_client *auth;
 	struct smtp_session *sessions; /* all that live */

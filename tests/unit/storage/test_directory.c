@@ -316,14 +316,21 @@ static void test_two_handles(void **state)
 	struct directory *other;
 	struct account_info info;
 	struct error err;
+	uint64_t before, between, after;
 	int64_t id;
 
 	assert_true(directory_open(site->dir, &other, &err));
+	assert_true(directory_version(site->directory, &before));
 	assert_true(directory_add_account(other, SPAN("dave@example.test"), SPAN_EMPTY, 0, 0, &id, &err));
 	assert_true(directory_find_account(site->directory, SPAN("dave@example.test"), &info, &err));
 	assert_int_equal(info.id, id);
+	assert_true(directory_version(site->directory, &between));
+	assert_int_not_equal(before, between);
+	assert_true(directory_set_quota(other, id, 1000, 0, &err));
 	directory_close(&other);
 	assert_null(other);
+	assert_true(directory_version(site->directory, &after));
+	assert_int_not_equal(between, after);
 }
 
 int main(void)
