@@ -226,6 +226,11 @@ bool charset_finish(struct charset_converter *converter, struct buffer *out)
 	return finish(converter, out);
 }
 
+bool charset_passes_ascii(const struct charset_converter *converter)
+{
+	return converter->method != CHARSET_ICONV && converter->carry_len == 0;
+}
+
 void charset_close(struct charset_converter **converter)
 {
 	if (*converter == NULL)

@@ -19,6 +19,9 @@ struct charset_converter;
 struct charset_converter *charset_open(struct span label);
 bool charset_feed(struct charset_converter *converter, struct span in, struct buffer *out);
 bool charset_finish(struct charset_converter *converter, struct buffer *out); /* a cut character becomes U+FFFD */
+/* Whether octets that are ASCII come out as they are, now: nothing is held back, and the charset has no other use for them. Then such octets need
+ * not be fed. */
+bool charset_passes_ascii(const struct charset_converter *converter);
 void charset_close(struct charset_converter **converter);
 
 #endif
