@@ -98,13 +98,13 @@ static bool insert_membership(struct change *change, struct mailbox_state *mailb
 	uint32_t uid = mailbox->uid_next;
 
 	if (!DATABASE_RUN(change->database, MAIL_ROW_NEW, err, V_INT(mailbox->id), V_INT(uid), V_INT(id), V_INT(size),
-	            V_INT(message->flags), V_INT(change_modseq(change))))
+	            V_INT(message->flags.system), V_INT(change_modseq(change))))
 		return false;
 	change_touch(change, mailbox);
 	mailbox->uid_next++;
 	mailbox->messages++;
-	mailbox->unseen += (message->flags & FLAG_SEEN) == 0;
-	mailbox->deleted += (message->flags & FLAG_DELETED) != 0;
+	mailbox->unseen += (message->flags.system & FLAG_SEEN) == 0;
+	mailbox->deleted += (message->flags.system & FLAG_DELETED) != 0;
 	mailbox->size += size;
 	return batch_add_uid(change->batch, uid, 0, err);
 }

@@ -86,7 +86,7 @@ static bool change_flags(struct change *change, struct mailbox_state *mailbox, s
 
 bool apply_flags(struct change *change, const struct operation *operation, struct error *err)
 {
-	struct flag_rule rule = flag_rule(operation->change, operation->flags);
+	struct flag_rule rule = flag_rule(operation->change, operation->flags.system);
 	struct mailbox_state *mailbox;
 	struct run run, changed = { 0, 0 };
 	size_t at = 0;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FIRST_OPERATIONS 4
-#define FIRST_UIDS       4
+#define FIRST_RESULTS    4
 
 struct batch *batch_new(const uint8_t *op_id)
 {
@@ -27,11 +27,15 @@ void batch_free(struct batch **batch)
 		return;
 	for (size_t i = 0; i < gone->count; i++) {
 		free(gone->operations[i].uids);
+		free(gone->operations[i].keywords);
 		free(gone->operations[i].name);
 	}
 	free(gone->operations);
 	free(gone->uids);
 	free(gone->sources);
+	free(gone->modified);
+	free(gone->removed);
+	free(gone->rows);
 	free(gone);
 	*batch = NULL;
 }
@@ -119,36 +123,77 @@ void batch_expect_uid_validity(struct batch *batch, int64_t mailbox_id, uint32_t
 		operation->uid_validity = uid_validity;
 }
 
+/* The texts stand behind the spans, in one allocation. */
+static struct span *copy_keywords(const struct message_flags *flags)
+{
+	size_t size = flags->keyword_count * sizeof(struct span);
+	struct span *spans;
+	char *text;
+
+	for (size_t i = 0; i < flags->keyword_count; i++)
+		size += flags->keywords[i].len;
+	spans = malloc(size);
+	if (spans == NULL)
+		return NULL;
+	text = (char *)(spans + flags->keyword_count);
+	for (size_t i = 0; i < flags->keyword_count; i++) {
+		struct span name = flags->keywords[i];
+
+		if (name.len > 0)
+			memcpy(text, name.ptr, name.len);
+		spans[i] = span_make(text, name.len);
+		text += name.len;
+	}
+	return spans;
+}
+
+static bool set_flags(struct batch *batch, struct operation *operation, const struct message_flags *flags)
+{
+	operation->flags.system = flags->system & FLAG_SYSTEM;
+	if (flags->keyword_count == 0)
+		return true;
+	if (flags->keyword_count <= BATCH_KEYWORDS_MAX)
+		operation->keywords = copy_keywords(flags);
+	if (operation->keywords == NULL) {
+		batch->failed = true;
+		return false;
+	}
+	operation->flags.keywords = operation->keywords;
+	operation->flags.keyword_count = flags->keyword_count;
+	return true;
+}
+
 bool batch_append(struct batch *batch, int64_t mailbox_id, const struct new_message *message)
 {
 	struct operation *operation = add(batch, OP_APPEND, mailbox_id);
 
-	if (operation != NULL)
-		operation->message = *message;
-	return operation != NULL;
+	if (operation == NULL)
+		return false;
+	operation->message = *message;
+	return set_flags(batch, operation, &message->flags);
 }
 
 bool batch_append_to_use(struct batch *batch, enum special_use use, const struct new_message *message)
 {
 	struct operation *operation = add(batch, OP_APPEND, 0);
 
-	if (operation != NULL) {
-		operation->use = use;
-		operation->message = *message;
-	}
-	return operation != NULL;
+	if (operation == NULL)
+		return false;
+	operation->use = use;
+	operation->message = *message;
+	return set_flags(batch, operation, &message->flags);
 }
 
 bool batch_flags(struct batch *batch, int64_t mailbox_id, const uint32_t *uids, size_t count, enum flag_change change,
-        uint64_t flags)
+        const struct message_flags *flags, uint64_t unchanged_since)
 {
 	struct operation *operation = add_with_uids(batch, OP_FLAGS, mailbox_id, uids, count);
 
-	if (operation != NULL) {
-		operation->change = change;
-		operation->flags = flags;
-	}
-	return operation != NULL;
+	if (operation == NULL)
+		return false;
+	operation->change = change;
+	operation->unchanged_since = unchanged_since;
+	return set_flags(batch, operation, flags);
 }
 
 bool batch_copy(struct batch *batch, int64_t from, const uint32_t *uids, size_t count, int64_t to)
@@ -174,9 +219,21 @@ bool batch_expunge(struct batch *batch, int64_t mailbox_id, const uint32_t *uids
 	return add_with_uids(batch, OP_EXPUNGE, mailbox_id, uids, count) != NULL;
 }
 
+bool batch_expunge_deleted(struct batch *batch, int64_t mailbox_id, const uint32_t *uids, size_t count)
+{
+	struct operation *operation = add_with_uids(batch, OP_EXPUNGE, mailbox_id, uids, uids == NULL ? 0 : count);
+
+	if (operation == NULL)
+		return false;
+	operation->only_deleted = true;
+	operation->all = uids == NULL;
+	return true;
+}
+
 bool batch_mailbox_create(struct batch *batch, struct span name, enum special_use use)
 {
-	struct operation *operation = add_with_name(batch, OP_CREATE, 0, name);
+	bool ends = name.len > 1 && name.ptr[name.len - 1] == '/'; /* RFC 9051 §6.3.4 */
+	struct operation *operation = add_with_name(batch, OP_CREATE, 0, span_first(name, name.len - ends));
 
 	if (operation != NULL)
 		operation->use = use;
@@ -216,33 +273,82 @@ bool batch_has_append(const struct batch *batch)
 	return false;
 }
 
-static bool grow_uids(struct batch *batch)
+/* Room for one more; memory grows by doubling. */
+static bool has_room(void **array, size_t *capacity, size_t count, size_t item, struct error *err)
 {
-	size_t capacity = batch->uid_capacity == 0 ? FIRST_UIDS : batch->uid_capacity * 2;
-	uint32_t *uids = realloc(batch->uids, capacity * sizeof(*uids));
-	uint32_t *sources;
+	size_t bigger = *capacity == 0 ? FIRST_RESULTS : *capacity * 2;
+	void *moved;
 
-	if (uids == NULL)
-		return false;
-	batch->uids = uids;
-	sources = realloc(batch->sources, capacity * sizeof(*sources));
-	if (sources == NULL)
-		return false;
-	batch->sources = sources;
-	batch->uid_capacity = capacity;
+	if (count < *capacity)
+		return true;
+	moved = realloc(*array, bigger * item);
+	if (moved == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	*array = moved;
+	*capacity = bigger;
 	return true;
+}
+
+static bool add_number(uint32_t **array, size_t *capacity, size_t count, uint32_t number, struct error *err)
+{
+	void *memory = *array;
+	bool ok = has_room(&memory, capacity, count, sizeof(number), err);
+
+	*array = memory;
+	if (ok)
+		(*array)[count] = number;
+	return ok;
 }
 
 bool batch_add_uid(struct batch *batch, uint32_t uid, uint32_t source, struct error *err)
 {
 	struct batch_result *result = &batch->result;
 
-	if (result->uid_count == batch->uid_capacity && !grow_uids(batch))
-		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	batch->uids[result->uid_count] = uid;
-	batch->sources[result->uid_count] = source;
+	if (!add_number(&batch->uids, &batch->uid_capacity, result->uid_count, uid, err) ||
+	        !add_number(&batch->sources, &batch->source_capacity, result->uid_count, source, err))
+		return false;
 	result->uid_count++;
 	result->uids = batch->uids;
 	result->source_uids = batch->sources;
 	return true;
+}
+
+bool batch_add_row(struct batch *batch, const struct flags_row *row, struct error *err)
+{
+	void *memory = batch->rows;
+	bool ok = has_room(&memory, &batch->row_capacity, batch->result.row_count, sizeof(*row), err);
+
+	batch->rows = memory;
+	if (ok)
+		batch->rows[batch->result.row_count++] = *row;
+	batch->result.rows = batch->rows;
+	return ok;
+}
+
+bool batch_add_modified(struct batch *batch, uint32_t uid, struct error *err)
+{
+	struct batch_result *result = &batch->result;
+
+	if (!add_number(&batch->modified, &batch->modified_capacity, result->modified_count, uid, err))
+		return false;
+	result->modified_count++;
+	result->modified = batch->modified;
+	return true;
+}
+
+bool batch_add_removed(struct batch *batch, uint32_t uid, struct error *err)
+{
+	struct batch_result *result = &batch->result;
+
+	if (!add_number(&batch->removed, &batch->removed_capacity, result->removed_count, uid, err))
+		return false;
+	result->removed_count++;
+	result->removed = batch->removed;
+	return true;
+}
+
+void batch_clear_result(struct batch *batch)
+{
+	batch->result = (struct batch_result) { 0 };
+	error_clear(&batch->result.error);
 }

@@ -26,7 +26,10 @@ struct operation {
 	uint32_t *uids;
 	size_t count;
 	enum flag_change change;
-	uint64_t flags;
+	struct message_flags
+	        flags; /* of OP_APPEND and OP_FLAGS; the keywords are ours: one allocation with their texts */
+	uint64_t unchanged_since;
+	bool only_deleted, all; /* OP_EXPUNGE */
 	enum special_use use;
 	uint32_t uid_validity;
 	bool subscribed;
@@ -45,11 +48,19 @@ struct batch {
 	uint64_t limit_bytes, limit_messages;
 	bool failed; /* an operation could not be added */
 	struct batch_result result;
-	uint32_t *uids, *sources; /* result.uids, result.source_uids */
-	size_t uid_capacity;
+	/* what the arrays of the result point to */
+	uint32_t *uids, *sources, *modified, *removed;
+	struct flags_row *rows;
+	size_t uid_capacity, source_capacity, modified_capacity, removed_capacity, row_capacity;
 };
 
+/* Add one to the result; ERR_NO_MEMORY. */
 bool batch_add_uid(struct batch *batch, uint32_t uid, uint32_t source, struct error *err);
+bool batch_add_row(struct batch *batch, const struct flags_row *row, struct error *err);
+bool batch_add_modified(struct batch *batch, uint32_t uid, struct error *err);
+bool batch_add_removed(struct batch *batch, uint32_t uid, struct error *err);
+/* As before any operation; the arrays keep their memory. */
+void batch_clear_result(struct batch *batch);
 bool batch_has_append(const struct batch *batch);
 
 #endif

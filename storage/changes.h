@@ -1,7 +1,8 @@
 /* storage/changes.h — what happened to an account since a mod-sequence: the feed of IMAP's views, of search and of copies.
  *
  * One consistent state per call. Answers are exact above the floor: since_modseq below it is ERR_CONFLICT ("too old": read
- * everything again). Mailbox names, counters and subscriptions are not listed: read them by mailbox_list(). */
+ * everything again). It costs what has changed, not what is there. A since_modseq above the account's finds nothing.
+ * Mailbox names, counters and subscriptions are not listed (their changes show in the account's modseq): read them by mailbox_list(). */
 #ifndef STORAGE_CHANGES_H
 #define STORAGE_CHANGES_H
 
@@ -14,16 +15,19 @@ struct mailbox_changes {
 	size_t vanished_count;
 	const struct message_row *rows; /* new ones, and those whose flags changed; rising UIDs */
 	size_t row_count;
+	struct mailbox_info info; /* as it is now, without `subscribed` */
 };
 
 struct account_changes {
-	uint64_t modseq; /* the account's now: the next call's since */
+	uint64_t modseq;              /* the account's now: the next call's since */
+	uint64_t keywords_version;    /* keyword_list.version now */
+	struct keyword_list keywords; /* filled (version is not 0) when it is newer than since_modseq */
 	struct mailbox_changes *mailboxes;
 	size_t count;
 	void *memory[2]; /* what vanished and rows point into */
 };
 
-/* mailbox_id 0: all mailboxes. */
+/* mailbox_id 0: all mailboxes; else only that one, `deleted` when it is not there. */
 bool account_changes(struct account *account, uint64_t since_modseq, int64_t mailbox_id, struct account_changes *out,
         struct error *err);
 void account_changes_free(struct account_changes *changes);

@@ -252,8 +252,10 @@ static const uint32_t some[] = { 1, 3 };
 static bool flags(struct scene *scene, struct error *err)
 {
 	struct batch *batch = batch_new(NULL);
-	bool ok = commit(
-	        scene, &batch, batch != NULL && batch_flags(batch, scene->inbox, some, 2, FLAGS_ADD, FLAG_SEEN), err);
+	bool ok = commit(scene, &batch,
+	        batch != NULL && batch_flags(batch, scene->inbox, some, 2, FLAGS_ADD,
+	                                 &(struct message_flags) { .system = FLAG_SEEN }, UINT64_MAX),
+	        err);
 
 	batch_free(&batch);
 	return ok;

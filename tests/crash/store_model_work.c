@@ -119,7 +119,7 @@ static void do_append(struct worker *w)
 	model->count = count;
 	model->flags = below(w, 2) ? FLAG_SEEN : 0;
 	for (uint32_t i = 0; i < count; i++) {
-		struct new_message message = { .summary = &summaries[i], .flags = model->flags };
+		struct new_message message = { .summary = &summaries[i], .flags.system = model->flags };
 
 		model->tags[i] = model->next_tag++;
 		message.body = spools[i] = make_body(w, model->tags[i], &summaries[i]);
@@ -220,8 +220,9 @@ static void do_flags(struct worker *w)
 	if (count == 0)
 		return;
 	batch = batch_new(NULL);
-	model->flags = below(w, 32) | (uint64_t)below(w, 2) << 63;
-	batch_flags(batch, mailbox, uids, count, FLAGS_SET, model->flags);
+	model->flags = below(w, 32);
+	batch_flags(
+	        batch, mailbox, uids, count, FLAGS_SET, &(struct message_flags) { .system = model->flags }, UINT64_MAX);
 	model->pending = PENDING_FLAGS;
 	commit(w, &batch);
 	for (uint32_t i = 0; i < count; i++)

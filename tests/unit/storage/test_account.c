@@ -153,17 +153,17 @@ static void test_counters(void **state)
 {
 	static const struct step {
 		enum flag_change change;
-		uint64_t flags;
+		struct message_flags flags;
 		uint32_t from, to;
 		uint32_t unseen, deleted;
 	} steps[] = {
-		{ FLAGS_ADD, FLAG_SEEN, 1, 5, 5, 0 },
-		{ FLAGS_ADD, FLAG_SEEN, 1, 5, 5, 0 }, /* again: no change */
-		{ FLAGS_ADD, FLAG_DELETED | FLAG_FLAGGED, 4, 8, 5, 5 },
-		{ FLAGS_REMOVE, FLAG_SEEN, 5, 20, 6, 5 },
-		{ FLAGS_SET, FLAG_SEEN, 1, 10, 0, 0 },
-		{ FLAGS_SET, 0, 3, 3, 1, 0 },
-		{ FLAGS_ADD, UINT64_C(1) << 63, 1, 10, 1, 0 },
+		{ FLAGS_ADD, { FLAG_SEEN }, 1, 5, 5, 0 },
+		{ FLAGS_ADD, { FLAG_SEEN }, 1, 5, 5, 0 }, /* again: no change */
+		{ FLAGS_ADD, { FLAG_DELETED | FLAG_FLAGGED }, 4, 8, 5, 5 },
+		{ FLAGS_REMOVE, { FLAG_SEEN }, 5, 20, 6, 5 },
+		{ FLAGS_SET, { FLAG_SEEN }, 1, 10, 0, 0 },
+		{ FLAGS_SET, { 0 }, 3, 3, 1, 0 },
+		{ FLAGS_ADD, { 0, (const struct span[]) { SPAN("$Label") }, 1 }, 1, 10, 1, 0 },
 	};
 	struct fixture *fixture = *state;
 	uint64_t modseq = 0;
@@ -178,7 +178,7 @@ static void test_counters(void **state)
 		modseq = info.modseq;
 		for (uint32_t uid = steps[i].from; uid <= steps[i].to; uid++)
 			uids[count++] = uid;
-		assert_true(batch_flags(batch, info.id, uids, count, steps[i].change, steps[i].flags));
+		assert_true(batch_flags(batch, info.id, uids, count, steps[i].change, &steps[i].flags, UINT64_MAX));
 		assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
 		info = info_of(fixture, "INBOX");
 		assert_int_equal(info.messages, 10);
@@ -581,7 +581,8 @@ static void test_changes(void **state)
 	append(fixture, "INBOX", 100, 'c'); /* 6 */
 	inbox = info_of(fixture, "INBOX");
 	batch = batch_new(NULL);
-	batch_flags(batch, inbox.id, (const uint32_t[]) { 2, 4, 6 }, 3, FLAGS_ADD, FLAG_SEEN);
+	batch_flags(batch, inbox.id, (const uint32_t[]) { 2, 4, 6 }, 3, FLAGS_ADD,
+	        &(struct message_flags) { .system = FLAG_SEEN }, UINT64_MAX);
 	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
 	batch = batch_new(NULL);
 	batch_move(batch, inbox.id, (const uint32_t[]) { 1, 4 }, 2, trash.id);
