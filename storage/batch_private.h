@@ -26,8 +26,8 @@ struct operation {
 	uint32_t *uids;
 	size_t count;
 	enum flag_change change;
-	struct message_flags
-	        flags; /* of OP_APPEND and OP_FLAGS; the keywords are ours: one allocation with their texts */
+	struct message_flags flags; /* of OP_APPEND and OP_FLAGS */
+	struct span *keywords;      /* what flags.keywords points to: one allocation with its texts */
 	uint64_t unchanged_since;
 	bool only_deleted, all; /* OP_EXPUNGE */
 	enum special_use use;
