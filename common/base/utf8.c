@@ -95,16 +95,33 @@ bool utf8_append(struct buffer *out, uint32_t c)
 	return buffer_append(out, bytes, 4);
 }
 
+/* The front that is valid; most text is ASCII, and is looked at eight octets at a time. */
+static size_t valid_length(struct span s)
+{
+	struct span rest = s;
+	uint64_t eight;
+	uint32_t c;
+
+	while (rest.len > 0) {
+		for (; rest.len >= sizeof(eight); rest = span_skip(rest, sizeof(eight))) {
+			memcpy(&eight, rest.ptr, sizeof(eight));
+			if (eight & 0x8080808080808080u)
+				break;
+		}
+		if (rest.len > 0 && !utf8_take(&rest, &c))
+			break;
+	}
+	return s.len - rest.len;
+}
+
 bool utf8_append_repaired(struct buffer *out, struct span s)
 {
 	while (s.len > 0) {
-		struct span rest = s;
-		uint32_t c;
+		size_t valid = valid_length(s);
 
-		if (utf8_take(&rest, &c)) {
-			buffer_append(out, s.ptr, s.len - rest.len);
-			s = rest;
-		} else {
+		buffer_append(out, s.ptr, valid);
+		s = span_skip(s, valid);
+		if (s.len > 0) {
 			utf8_append(out, REPLACEMENT);
 			s = span_skip(s, 1);
 		}

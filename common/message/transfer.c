@@ -217,18 +217,26 @@ static void quoted_printable_octet(struct transfer_decoder *decoder, char c, str
 		buffer_append_char(out, c);
 }
 
-static bool is_plain(unsigned char c)
+/* Octets at the front that stand for themselves: up to "=" or a line end, without the blanks before it, whose fate is open. */
+static size_t plain_length(struct span in)
 {
-	return c != '=' && c != ' ' && c != '\t' && c != '\r' && c != '\n';
+	size_t len = 0;
+
+	while (len < in.len && in.ptr[len] != '=' && in.ptr[len] != '\n' && in.ptr[len] != '\r')
+		len++;
+	while (len > 0 && (in.ptr[len - 1] == ' ' || in.ptr[len - 1] == '\t'))
+		len--;
+	return len;
 }
 
 static void quoted_printable_feed(struct transfer_decoder *decoder, struct span in, struct buffer *out)
 {
-	struct span run;
-
 	while (in.len > 0) {
-		if (decoder->pending_len == 0 && span_take_run(&in, is_plain, &run)) {
-			buffer_append_span(out, run);
+		size_t plain = decoder->pending_len == 0 ? plain_length(in) : 0;
+
+		if (plain > 0) {
+			buffer_append_span(out, span_first(in, plain));
+			in = span_skip(in, plain);
 			continue;
 		}
 		quoted_printable_octet(decoder, in.ptr[0], out);
