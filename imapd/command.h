@@ -10,9 +10,12 @@
 enum command_flag {
 	COMMAND_NEEDS_PRIVACY = 1 << 0, /* a password: TLS, or loopback where allowed */
 	COMMAND_NEEDS_WRITE = 1 << 1,   /* not in a mailbox opened by EXAMINE: NO [READ-ONLY] */
-	COMMAND_KEEPS_NUMBERS = 1 << 2, /* FETCH, STORE, SEARCH (also SORT, THREAD) without UID: no EXPUNGE may be told (RFC 9051 §7.5.1) */
-	COMMAND_SECRET = 1 << 3,        /* its arguments are wiped, and never logged */
-	COMMAND_UID = 1 << 4,           /* may have the prefix UID */
+	COMMAND_KEEPS_NUMBERS =
+	        1
+	        << 2, /* FETCH, STORE, SEARCH (also SORT, THREAD) without UID: no EXPUNGE may be told (RFC 9051 §7.5.1) */
+	COMMAND_SECRET = 1 << 3,   /* its arguments are wiped, and never logged */
+	COMMAND_UID = 1 << 4,      /* may have the prefix UID */
+	COMMAND_OVERLAPS = 1 << 5, /* may run beside requests that are detached (session_detach) */
 };
 
 struct command {
@@ -22,8 +25,10 @@ struct command {
 	unsigned flags; /* enum command_flag */
 };
 
-/* The command under way. Memory: the reader's text and the arena live until the command has ended. */
+/* A command under way. Memory: its text and the arena live until it has ended. */
 struct imap_request {
+	struct buffer text;        /* as the reader collected it */
+	struct imap_request *next; /* in the session's `ending` or `detached` */
 	struct span tag;
 	const struct command *command;
 	bool uid;
@@ -31,17 +36,21 @@ struct imap_request {
 	struct arena arena;
 	void *state; /* the handler's own, e.g. its progress; freed by `free_state` at the command's end */
 	void (*free_state)(void *state);
+	void (*after)(struct imap_session *s); /* once the tagged line is written: STARTTLS, COMPRESS, LOGOUT go on */
 	/* Set by command_ok ... */
 	const char *status; /* "OK", "NO", "BAD" */
-	char code[256];
-	char text[200];
+	struct buffer code; /* without brackets; empty: none */
+	char words[200];
 	bool ended;
 };
 
-/* Looks the command up and runs it, or says why not. text: as the reader collected it. */
-void command_dispatch(struct imap_session *s, struct span text);
+/* Takes the command under way out of *text (which is empty then), looks it up and runs it, or says why not. */
+void command_dispatch(struct imap_session *s, struct buffer *text);
+/* The same for one that the reader refuses: only its tag is looked at. */
+void command_reject(
+        struct imap_session *s, struct buffer *text, const char *status, const char *code, const char *words);
+void request_free(struct imap_session *s, struct imap_request *req);
 const struct command *command_find(struct span name);
-/* A large code (COPYUID of 10,000 ranges) is written by its handler into this buffer instead of req->code. */
 
 /* cmd_any.c */
 void cmd_capability(struct imap_session *s, struct imap_request *req);
