@@ -6,9 +6,6 @@
 #include "storage/content.h"
 #include "storage/spool_private.h"
 
-#define TRAIT_REPLY      1
-#define TRAIT_ATTACHMENT 2
-
 static bool within_quota(const struct change *change, uint64_t size, struct error *err)
 {
 	const struct account_row *row = &change->state.row;
@@ -29,15 +26,17 @@ static bool find_target(
 	int64_t id;
 
 	if (operation->use == USE_NONE)
-		return change_mailbox(change, operation->mailbox_id, out, err);
+		return change_target(change, operation->mailbox_id, out, err);
 	if (!DATABASE_QUERY(change->database, MAIL_MAILBOX_BY_USE, &rows, err, V_INT(operation->use)))
 		return false;
 	step = database_step(change->database, rows, err);
 	id = step == STEP_ROW ? sqlite3_column_int64(rows, 0) : 0;
 	database_done(rows);
-	if (step == STEP_DONE)
+	if (step == STEP_DONE) {
+		change->batch->result.no_target = true;
 		return error_set(err, ERR_NO_SUCH_MAILBOX, "no mailbox for that use");
-	return step == STEP_ROW && change_mailbox(change, id, out, err);
+	}
+	return step == STEP_ROW && change_target(change, id, out, err);
 }
 
 static bool insert_message(struct change *change, const struct new_message *message, uint64_t size, int64_t id,
@@ -54,15 +53,17 @@ static bool insert_message(struct change *change, const struct new_message *mess
 	        V_BLOB(summary->references));
 }
 
-/* head: the prefix, and of the body what belongs to the header; *skip is how much of the body that was. */
+/* head: the prefix, and of the body what belongs to the header, CONTENT_HEAD_MAX in all; *skip is how much of the body that was. */
 static bool build_head(struct change *change, const struct new_message *message, size_t *skip, struct error *err)
 {
 	uint64_t header = message->summary->header_len, body = spool_size(message->body);
 	struct buffer *head = &change->head;
 	size_t got;
 
+	if (header > CONTENT_HEAD_MAX)
+		header = CONTENT_HEAD_MAX;
 	*skip = 0;
-	if (header > message->prefix.len && header <= CONTENT_HEAD_MAX)
+	if (header > message->prefix.len)
 		*skip = (size_t)(header - message->prefix.len < body ? header - message->prefix.len : body);
 	buffer_clear(head);
 	if (!buffer_append_span(head, message->prefix) || !buffer_reserve(head, *skip + 1))
@@ -92,20 +93,17 @@ static bool insert_content(struct change *change, const struct operation *operat
 	        V_INT(0), V_INT(content_checksum(head, rest)), V_NULL, V_BLOB(head), V_BLOB(rest));
 }
 
-static bool insert_membership(struct change *change, struct mailbox_state *mailbox, const struct new_message *message,
-        uint64_t size, int64_t id, struct error *err)
+static bool insert_membership(struct change *change, struct mailbox_state *mailbox, uint64_t flags, uint64_t size,
+        int64_t id, struct error *err)
 {
 	uint32_t uid = mailbox->uid_next;
 
 	if (!DATABASE_RUN(change->database, MAIL_ROW_NEW, err, V_INT(mailbox->id), V_INT(uid), V_INT(id), V_INT(size),
-	            V_INT(message->flags.system), V_INT(change_modseq(change))))
+	            V_INT(flags), V_INT(change_modseq(change)), V_INT(change->now / 1000)))
 		return false;
 	change_touch(change, mailbox);
 	mailbox->uid_next++;
-	mailbox->messages++;
-	mailbox->unseen += (message->flags.system & FLAG_SEEN) == 0;
-	mailbox->deleted += (message->flags.system & FLAG_DELETED) != 0;
-	mailbox->size += size;
+	change_count(mailbox, size, flags, true);
 	return batch_add_uid(change->batch, uid, 0, err);
 }
 
@@ -115,6 +113,7 @@ bool apply_append(struct change *change, struct operation *operation, struct err
 	uint64_t size = message->prefix.len + spool_size(message->body);
 	struct mailbox_state *mailbox;
 	int64_t id, thread_id;
+	uint64_t flags;
 
 	if (!find_target(change, operation, &mailbox, err) || !within_quota(change, size, err))
 		return false;
@@ -122,10 +121,12 @@ bool apply_append(struct change *change, struct operation *operation, struct err
 		return error_set(err, ERR_TOO_LARGE, "message too large");
 	if (mailbox->uid_next == UINT32_MAX)
 		return error_set(err, ERR_LIMIT, "no more UIDs in this mailbox");
+	if (!keyword_bits(change, &operation->flags, true, &flags, err))
+		return false;
 	id = change->state.row.id_next++;
 	change->state.row.usage_bytes += size;
 	change->state.row.usage_messages++;
 	return thread_assign(change, message->summary, id, &thread_id, err) &&
 	       insert_message(change, message, size, id, thread_id, err) &&
-	       insert_content(change, operation, id, err) && insert_membership(change, mailbox, message, size, id, err);
+	       insert_content(change, operation, id, err) && insert_membership(change, mailbox, flags, size, id, err);
 }

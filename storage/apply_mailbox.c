@@ -18,20 +18,22 @@ static bool find_name(struct change *change, struct span name, int64_t *id, stru
 	return step != STEP_FAILED;
 }
 
-static bool check_room(struct change *change, struct error *err)
+/* ERR_LIMIT when `counted` gives more than limit. */
+static bool check_room(
+        struct change *change, enum mail_statement counted, int limit, const char *of_what, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
 	int64_t count;
 
-	if (!database_query(change->database, MAIL_MAILBOX_COUNT, NULL, 0, &rows, err))
+	if (!database_query(change->database, counted, NULL, 0, &rows, err))
 		return false;
 	step = database_step(change->database, rows, err);
 	count = step == STEP_ROW ? sqlite3_column_int64(rows, 0) : 0;
 	database_done(rows);
 	if (step != STEP_ROW)
 		return false;
-	return count < MAILBOX_COUNT_MAX || error_set(err, ERR_LIMIT, "more than %d mailboxes", MAILBOX_COUNT_MAX);
+	return count <= limit || error_set(err, ERR_LIMIT, "more than %d %s", limit, of_what);
 }
 
 static bool use_is_free(struct change *change, enum special_use use, struct error *err)
@@ -46,7 +48,7 @@ static bool use_is_free(struct change *change, enum special_use use, struct erro
 	step = database_step(change->database, rows, err);
 	database_done(rows);
 	if (step == STEP_ROW)
-		return error_set(err, ERR_EXISTS, "another mailbox has that special use");
+		return error_set(err, ERR_UNSUPPORTED, "another mailbox has that special use");
 	return step == STEP_DONE;
 }
 
@@ -55,7 +57,8 @@ static bool insert_mailbox(
 {
 	struct account_row *row = &change->state.row;
 
-	if (!check_room(change, err) || !use_is_free(change, use, err))
+	if (!check_room(change, MAIL_MAILBOX_COUNT, MAILBOX_COUNT_MAX - 1, "mailboxes", err) ||
+	        !use_is_free(change, use, err))
 		return false;
 	if (row->uid_validity_next >= UINT32_MAX)
 		return error_set(err, ERR_LIMIT, "no more UIDVALIDITY numbers in this account");
@@ -183,7 +186,7 @@ static bool read_name(struct change *change, int64_t id, struct mailbox_name *ou
 		return false;
 	step = database_step(change->database, rows, err);
 	if (step == STEP_ROW) {
-		fits = span_copy(database_text(rows, 9), out->text, sizeof(out->text));
+		fits = span_copy(database_text(rows, 10), out->text, sizeof(out->text));
 		out->len = fits ? strlen(out->text) : 0;
 	}
 	database_done(rows);
@@ -248,6 +251,9 @@ bool apply_subscribe(struct change *change, const struct operation *operation, s
 		return false;
 	if (database_changes(change->database) == 0)
 		return true;
+	if (operation->subscribed &&
+	        !check_room(change, MAIL_SUBSCRIPTION_COUNT, SUBSCRIPTION_COUNT_MAX, "subscriptions", err))
+		return false;
 	change_modseq(change);
 	if (!find_name(change, name, &id, err))
 		return false;

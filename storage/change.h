@@ -17,6 +17,7 @@ struct account_row {
 	int64_t uid_validity_next;
 	uint64_t usage_bytes;
 	uint64_t usage_messages;
+	uint64_t keyword_modseq;
 };
 
 struct mailbox_state {
@@ -27,6 +28,7 @@ struct mailbox_state {
 	uint32_t unseen;
 	uint32_t deleted;
 	uint64_t size;
+	uint64_t deleted_size;
 	uint64_t modseq;
 	enum special_use use;
 	bool dirty;
@@ -58,6 +60,10 @@ struct change {
 uint64_t change_modseq(struct change *change);
 /* The counters of a mailbox, to be changed in place; valid until the second next call. ERR_NO_SUCH_MAILBOX. */
 bool change_mailbox(struct change *change, int64_t id, struct mailbox_state **out, struct error *err);
+/* The same for one that messages go to: when it is missing the result says so. */
+bool change_target(struct change *change, int64_t id, struct mailbox_state **out, struct error *err);
+/* A message comes into or leaves a mailbox. */
+void change_count(struct mailbox_state *mailbox, uint64_t size, uint64_t flags, bool added);
 /* Marks it changed now. */
 void change_touch(struct change *change, struct mailbox_state *mailbox);
 void change_forget_mailbox(struct change *change, int64_t id); /* its row is gone */
@@ -73,6 +79,10 @@ bool apply_create(struct change *change, const struct operation *operation, stru
 bool apply_rename(struct change *change, const struct operation *operation, struct error *err);
 bool apply_delete(struct change *change, const struct operation *operation, struct error *err);
 bool apply_subscribe(struct change *change, const struct operation *operation, struct error *err);
+
+/* storage/keyword.c: the bits for flags. make: names that have no number get one; else they have no bit. */
+bool keyword_bits(
+        struct change *change, const struct message_flags *flags, bool make, uint64_t *bits, struct error *err);
 
 /* All of a mailbox's messages go, or move to another one. */
 bool apply_expunge_all(struct change *change, int64_t mailbox_id, struct error *err);

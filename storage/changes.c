@@ -1,9 +1,11 @@
 #include "storage/changes.h"
 
-#include "storage/account.h"
+#include "storage/mailbox_private.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define RANGE_GAP 64 /* ranges of UIDs as near as that are read by one cursor: about a page */
 
 /* Growing arrays; offsets become pointers at the end, when nothing moves any more. */
 struct feed {
@@ -15,6 +17,12 @@ struct feed {
 	size_t uid_count, uid_capacity;
 	struct message_row *rows;
 	size_t row_count, row_capacity;
+	struct uid_range *ranges; /* of one mailbox at a time */
+	size_t range_count, range_capacity;
+};
+
+struct uid_range {
+	uint32_t first, last;
 };
 
 static bool grow(void **array, size_t count, size_t *capacity, size_t item, struct error *err)
@@ -61,60 +69,102 @@ static bool add_row(struct feed *feed, sqlite3_stmt *rows, struct error *err)
 
 	feed->rows = array;
 	if (ok)
-		feed->rows[feed->row_count++] = (struct message_row) {
-			.uid = (uint32_t)sqlite3_column_int64(rows, 0),
-			.size = (uint32_t)sqlite3_column_int64(rows, 1),
-			.message_id = sqlite3_column_int64(rows, 2),
-			.flags = (uint64_t)sqlite3_column_int64(rows, 3),
-			.modseq = (uint64_t)sqlite3_column_int64(rows, 4),
-		};
+		feed->rows[feed->row_count++] = row_read(rows);
 	return ok;
 }
 
-static bool read_number(struct feed *feed, enum mail_statement which, int column, uint64_t *out, struct error *err)
+static bool add_range(struct feed *feed, struct uid_range range, struct error *err)
+{
+	void *array = feed->ranges;
+	bool ok = grow(&array, feed->range_count, &feed->range_capacity, sizeof(*feed->ranges), err);
+
+	feed->ranges = array;
+	if (ok)
+		feed->ranges[feed->range_count++] = range;
+	return ok;
+}
+
+/* Of the one row of account_constant. */
+static bool read_floors(struct feed *feed, uint64_t *floor, uint64_t *mailbox_floor, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
 
-	if (!database_query(feed->account->database, which, NULL, 0, &rows, err))
+	if (!database_query(feed->account->database, MAIL_CONSTANT, NULL, 0, &rows, err))
 		return false;
 	step = database_step(feed->account->database, rows, err);
-	if (step == STEP_ROW)
-		*out = (uint64_t)sqlite3_column_int64(rows, column);
+	if (step == STEP_ROW) {
+		*floor = (uint64_t)sqlite3_column_int64(rows, 2);
+		*mailbox_floor = (uint64_t)sqlite3_column_int64(rows, 3);
+	}
 	database_done(rows);
 	if (step == STEP_DONE)
-		error_detail(err, ERR_DAMAGED, "%.200s: no account row", feed->account->path);
+		error_detail(err, ERR_DAMAGED, "%.200s: no account_constant row", feed->account->path);
 	return step == STEP_ROW;
 }
 
-static bool above_floor(struct feed *feed, struct error *err)
+static bool above_floor(struct feed *feed, bool all, struct error *err)
 {
 	uint64_t floor, mailbox_floor;
 
-	if (!read_number(feed, MAIL_CONSTANT, 2, &floor, err) ||
-	        !read_number(feed, MAIL_CONSTANT, 3, &mailbox_floor, err))
+	if (!read_floors(feed, &floor, &mailbox_floor, err))
 		return false;
-	if (feed->since < floor || feed->since < mailbox_floor)
+	if (feed->since < floor || (all && feed->since < mailbox_floor))
 		return error_set(err, ERR_CONFLICT, "the mod-sequence is too old");
 	return true;
 }
 
-static bool list_mailboxes(struct feed *feed, enum mail_statement which, bool deleted, int64_t only, struct error *err)
+static bool list_gone(struct feed *feed, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
 	bool ok = true;
 
-	if (!DATABASE_QUERY(feed->account->database, which, &rows, err, V_INT(feed->since)))
+	if (!DATABASE_QUERY(feed->account->database, MAIL_GONE_MAILBOXES, &rows, err, V_INT(feed->since)))
+		return false;
+	while (ok && (step = database_step(feed->account->database, rows, err)) == STEP_ROW)
+		ok = add_mailbox(feed, sqlite3_column_int64(rows, 0), true, err);
+	database_done(rows);
+	return ok && step == STEP_DONE;
+}
+
+static bool list_changed(struct feed *feed, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	bool ok = true;
+
+	if (!DATABASE_QUERY(feed->account->database, MAIL_CHANGED_MAILBOXES, &rows, err, V_INT(feed->since)))
 		return false;
 	while (ok && (step = database_step(feed->account->database, rows, err)) == STEP_ROW) {
-		int64_t id = sqlite3_column_int64(rows, 0);
-
-		if (only == 0 || id == only)
-			ok = add_mailbox(feed, id, deleted, err);
+		ok = add_mailbox(feed, sqlite3_column_int64(rows, 0), false, err);
+		if (ok)
+			info_read(rows, &feed->mailboxes[feed->count - 1].info);
 	}
 	database_done(rows);
 	return ok && step == STEP_DONE;
+}
+
+static bool list_only(struct feed *feed, int64_t mailbox_id, struct error *err)
+{
+	struct mailbox_info info;
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!DATABASE_QUERY(feed->account->database, MAIL_MAILBOX, &rows, err, V_INT(mailbox_id)))
+		return false;
+	step = database_step(feed->account->database, rows, err);
+	if (step == STEP_ROW)
+		info_read(rows, &info);
+	database_done(rows);
+	if (step == STEP_DONE)
+		return add_mailbox(feed, mailbox_id, true, err);
+	if (step == STEP_FAILED || info.modseq <= feed->since)
+		return step != STEP_FAILED;
+	if (!add_mailbox(feed, mailbox_id, false, err))
+		return false;
+	feed->mailboxes[feed->count - 1].info = info;
+	return true;
 }
 
 static int compare_uids(const void *a, const void *b)
@@ -178,26 +228,52 @@ static bool read_range(struct feed *feed, int64_t mailbox_id, uint32_t first, ui
 	return ok && step == STEP_DONE;
 }
 
-/* The ranges in which flags changed, joined to one: each row is read once, and only those changed since are taken. */
-static bool read_flagged(struct feed *feed, int64_t mailbox_id, struct error *err)
+static int compare_ranges(const void *a, const void *b)
 {
-	uint32_t first = 0, last = 0;
+	const struct uid_range *left = a, *right = b;
+
+	return (left->first > right->first) - (left->first < right->first);
+}
+
+static bool collect_ranges(struct feed *feed, int64_t mailbox_id, struct error *err)
+{
 	sqlite3_stmt *rows;
 	enum step step;
+	bool ok = true;
 
+	feed->range_count = 0;
 	if (!DATABASE_QUERY(
 	            feed->account->database, MAIL_CHANGED_RANGES, &rows, err, V_INT(feed->since), V_INT(mailbox_id)))
 		return false;
-	while ((step = database_step(feed->account->database, rows, err)) == STEP_ROW) {
-		uint32_t from = (uint32_t)sqlite3_column_int64(rows, 0), to = (uint32_t)sqlite3_column_int64(rows, 1);
-
-		first = first == 0 || from < first ? from : first;
-		last = to > last ? to : last;
-	}
+	while (ok && (step = database_step(feed->account->database, rows, err)) == STEP_ROW)
+		ok = add_range(feed,
+		        (struct uid_range) {
+		                (uint32_t)sqlite3_column_int64(rows, 0), (uint32_t)sqlite3_column_int64(rows, 1) },
+		        err);
 	database_done(rows);
-	if (step != STEP_DONE)
+	return ok && step == STEP_DONE;
+}
+
+/* Ranges that overlap or are near each other become one, so each row is read at most once; those changed since are taken. */
+static bool read_flagged(struct feed *feed, int64_t mailbox_id, struct error *err)
+{
+	if (!collect_ranges(feed, mailbox_id, err))
 		return false;
-	return first == 0 || read_range(feed, mailbox_id, first, last, err);
+	if (feed->range_count > 0)
+		qsort(feed->ranges, feed->range_count, sizeof(*feed->ranges), compare_ranges);
+	for (size_t i = 0; i < feed->range_count;) {
+		struct uid_range joined = feed->ranges[i++];
+
+		while (i < feed->range_count &&
+		        (feed->ranges[i].first <= joined.last || feed->ranges[i].first - joined.last <= RANGE_GAP)) {
+			if (feed->ranges[i].last > joined.last)
+				joined.last = feed->ranges[i].last;
+			i++;
+		}
+		if (!read_range(feed, mailbox_id, joined.first, joined.last, err))
+			return false;
+	}
+	return true;
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -222,17 +298,19 @@ static bool read_mailbox(struct feed *feed, struct mailbox_changes *mailbox, str
 	return true;
 }
 
-static bool read_all(struct feed *feed, int64_t only, uint64_t *modseq, struct error *err)
+static bool read_all(struct feed *feed, int64_t only, struct account_changes *out, struct error *err)
 {
-	if (!read_number(feed, MAIL_ACCOUNT, 0, modseq, err) || !above_floor(feed, err) ||
-	        !list_mailboxes(feed, MAIL_GONE_MAILBOXES, true, only, err) ||
-	        !list_mailboxes(feed, MAIL_CHANGED_MAILBOXES, false, only, err))
+	if (!versions_read(feed->account, &out->modseq, &out->keywords_version, err) ||
+	        !above_floor(feed, only == 0, err))
+		return false;
+	if (only != 0 ? !list_only(feed, only, err) : !list_gone(feed, err) || !list_changed(feed, err))
 		return false;
 	for (size_t i = 0; i < feed->count; i++) {
 		if (!read_mailbox(feed, &feed->mailboxes[i], err))
 			return false;
 	}
-	return true;
+	return out->keywords_version <= feed->since ||
+	       keywords_read(feed->account, out->keywords_version, &out->keywords, err);
 }
 
 static void hand_over(struct feed *feed, struct account_changes *out)
@@ -263,9 +341,10 @@ bool account_changes(struct account *account, uint64_t since_modseq, int64_t mai
 	memset(out, 0, sizeof(*out));
 	if (!database_begin_read(account->database, err))
 		return false;
-	ok = read_all(&feed, mailbox_id, &out->modseq, err);
+	ok = read_all(&feed, mailbox_id, out, err);
 	database_end_read(account->database);
 	hand_over(&feed, out);
+	free(feed.ranges);
 	if (!ok)
 		account_changes_free(out);
 	return ok;
@@ -276,6 +355,7 @@ void account_changes_free(struct account_changes *changes)
 	free(changes->mailboxes);
 	free(changes->memory[0]);
 	free(changes->memory[1]);
+	keyword_list_free(&changes->keywords);
 	memset(changes, 0, sizeof(*changes));
 }
 

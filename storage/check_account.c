@@ -4,6 +4,7 @@
 #define COUNTED                                                                                                        \
 	"(SELECT m.mailbox_id AS id, count(p.uid) AS n, coalesce(sum(p.flags & 1 = 0), 0) AS u, "                      \
 	"coalesce(sum(p.flags >> 3 & 1), 0) AS d, coalesce(sum(p.size), 0) AS s, coalesce(max(p.uid), 0) AS top, "     \
+	"coalesce(sum((p.flags >> 3 & 1) * p.size), 0) AS ds, "                                                        \
 	"coalesce(max(p.modseq), 0) AS q FROM mailbox m LEFT JOIN membership p USING (mailbox_id) GROUP BY m.mailbox_id)"
 
 #define LIVE                                                                                                           \
@@ -11,6 +12,16 @@
 	"WHERE message_id NOT IN (SELECT message_id FROM expunged))"
 
 #define COPIES "(SELECT message_id, count(*) AS n FROM membership GROUP BY message_id HAVING count(*) > 1)"
+
+#define UNRECORDED                                                                                                     \
+	"FROM membership p WHERE modseq > created AND modseq > (SELECT tombstone_floor FROM account_constant) "        \
+	"AND NOT EXISTS (SELECT 1 FROM flag_change f WHERE f.modseq = p.modseq AND f.mailbox_id = p.mailbox_id "       \
+	"AND p.uid BETWEEN f.uid_first AND f.uid_last)"
+
+#define NAMELESS                                                                                                       \
+	"(WITH RECURSIVE bit(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM bit WHERE n < 57), used(f) AS MATERIALIZED "  \
+	"(SELECT DISTINCT flags >> 6 FROM membership WHERE flags >> 6 <> 0) SELECT n FROM bit "                        \
+	"WHERE n NOT IN (SELECT number FROM keyword) AND EXISTS (SELECT 1 FROM used WHERE f >> n & 1))"
 
 const struct rule check_account_rules[] = {
 	{ FINDING_DAMAGE,
@@ -62,10 +73,11 @@ const struct rule check_account_rules[] = {
 	        "LEFT JOIN extra_copies e USING (message_id) WHERE e.copies IS NOT n",
 	        "INSERT OR REPLACE INTO extra_copies SELECT message_id, n FROM " COPIES },
 	{ FINDING_COUNTER,
-	        "SELECT printf('mailbox %d: counters %d/%d/%d/%d, counted %d/%d/%d/%d', id, messages, unseen, deleted, size, "
-	        "n, u, d, s) FROM mailbox JOIN " COUNTED " ON id = mailbox_id "
-	        "WHERE messages <> n OR unseen <> u OR deleted <> d OR size <> s",
-	        "UPDATE mailbox SET messages = n, unseen = u, deleted = d, size = s FROM " COUNTED
+	        "SELECT printf('mailbox %d: counters %d/%d/%d/%d/%d, counted %d/%d/%d/%d/%d', id, messages, unseen, deleted, "
+	        "size, deleted_size, n, u, d, s, ds) FROM mailbox JOIN " COUNTED " ON id = mailbox_id "
+	        "WHERE messages <> n OR unseen <> u OR deleted <> d OR size <> s "
+	        "OR deleted_size <> ds",
+	        "UPDATE mailbox SET messages = n, unseen = u, deleted = d, size = s, deleted_size = ds FROM " COUNTED
 	        " WHERE id = mailbox_id" },
 	{ FINDING_DAMAGE,
 	        "SELECT printf('mailbox %d: UIDNEXT %d, but UID %d is there', id, uid_next, top) "
@@ -84,6 +96,25 @@ const struct rule check_account_rules[] = {
 	        "SELECT printf('mailbox %d UID %d: created after it changed', mailbox_id, uid) FROM membership "
 	        "WHERE created > modseq",
 	        "UPDATE membership SET created = modseq WHERE created > modseq" },
+	/* the change feed would not find it: told once more is better than never */
+	{ FINDING_DAMAGE,
+	        "SELECT printf('mailbox %d UID %d: the change of its flags is not recorded', mailbox_id, uid) " UNRECORDED,
+	        "INSERT OR REPLACE INTO flag_change SELECT modseq, mailbox_id, uid, uid, strftime('%s') * 1000 " UNRECORDED },
+	{ FINDING_DAMAGE,
+	        "SELECT printf('mailbox %d UID %d: a flag that does not exist', mailbox_id, uid) FROM membership "
+	        "WHERE flags & 32",
+	        "UPDATE membership SET flags = flags & ~32 WHERE flags & 32" },
+	{ FINDING_DAMAGE, "SELECT printf('keyword %d has no name, but messages have it', n) FROM " NAMELESS,
+	        "INSERT INTO keyword SELECT n, 'keyword-without-name-' || n FROM " NAMELESS ";"
+	        "UPDATE account SET modseq = modseq + 1, keyword_modseq = modseq + 1" },
+	{ FINDING_DAMAGE,
+	        "SELECT printf('account: modseq %d is below %d of the keywords', modseq, keyword_modseq) FROM account "
+	        "WHERE keyword_modseq > modseq",
+	        "UPDATE account SET modseq = keyword_modseq" },
+	{ FINDING_DAMAGE,
+	        "SELECT 'account: there are keywords, but none was ever given' FROM account WHERE keyword_modseq = 0 "
+	        "AND EXISTS (SELECT 1 FROM keyword)",
+	        "UPDATE account SET modseq = modseq + 1, keyword_modseq = modseq + 1" },
 	{ FINDING_DAMAGE,
 	        "SELECT printf('tombstone of mailbox %d UID %d, but the message is there', mailbox_id, uid) FROM tombstone "
 	        "JOIN membership USING (mailbox_id, uid)",

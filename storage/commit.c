@@ -19,6 +19,7 @@ static bool error_is_of_batch(const struct error *err)
 {
 	switch (err->code) {
 	case ERR_NO_SUCH_MAILBOX:
+	case ERR_UNSUPPORTED:
 	case ERR_OVER_QUOTA:
 	case ERR_CONFLICT:
 	case ERR_EXISTS:
@@ -72,6 +73,7 @@ static bool load_account(struct change *change, struct error *err)
 		row->uid_validity_next = sqlite3_column_int64(rows, 2);
 		row->usage_bytes = (uint64_t)sqlite3_column_int64(rows, 3);
 		row->usage_messages = (uint64_t)sqlite3_column_int64(rows, 4);
+		row->keyword_modseq = (uint64_t)sqlite3_column_int64(rows, 5);
 	}
 	database_done(rows);
 	if (step == STEP_DONE)
@@ -86,7 +88,8 @@ static bool save_account(struct change *change, struct error *err)
 	if (!change->state.dirty)
 		return true;
 	return DATABASE_RUN(change->database, MAIL_ACCOUNT_SET, err, V_INT(row->modseq), V_INT(row->id_next),
-	        V_INT(row->uid_validity_next), V_INT(row->usage_bytes), V_INT(row->usage_messages));
+	        V_INT(row->uid_validity_next), V_INT(row->usage_bytes), V_INT(row->usage_messages),
+	        V_INT(row->keyword_modseq));
 }
 
 static bool load_mailbox(struct change *change, int64_t id, struct mailbox_state *out, struct error *err)
@@ -106,8 +109,9 @@ static bool load_mailbox(struct change *change, int64_t id, struct mailbox_state
 			.unseen = (uint32_t)sqlite3_column_int64(rows, 4),
 			.deleted = (uint32_t)sqlite3_column_int64(rows, 5),
 			.size = (uint64_t)sqlite3_column_int64(rows, 6),
-			.modseq = (uint64_t)sqlite3_column_int64(rows, 7),
-			.use = (enum special_use)sqlite3_column_int64(rows, 8),
+			.deleted_size = (uint64_t)sqlite3_column_int64(rows, 7),
+			.modseq = (uint64_t)sqlite3_column_int64(rows, 8),
+			.use = (enum special_use)sqlite3_column_int64(rows, 9),
 		};
 	}
 	database_done(rows);
@@ -122,8 +126,8 @@ static bool save_mailbox(struct change *change, struct mailbox_state *mailbox, s
 		return true;
 	mailbox->dirty = false;
 	return DATABASE_RUN(change->database, MAIL_MAILBOX_SET, err, V_INT(mailbox->uid_next), V_INT(mailbox->messages),
-	        V_INT(mailbox->unseen), V_INT(mailbox->deleted), V_INT(mailbox->size), V_INT(mailbox->modseq),
-	        V_INT(mailbox->id));
+	        V_INT(mailbox->unseen), V_INT(mailbox->deleted), V_INT(mailbox->size), V_INT(mailbox->deleted_size),
+	        V_INT(mailbox->modseq), V_INT(mailbox->id));
 }
 
 bool change_mailbox(struct change *change, int64_t id, struct mailbox_state **out, struct error *err)
@@ -150,6 +154,32 @@ bool change_mailbox(struct change *change, int64_t id, struct mailbox_state **ou
 	*place = loaded;
 	*out = place;
 	return true;
+}
+
+bool change_target(struct change *change, int64_t id, struct mailbox_state **out, struct error *err)
+{
+	if (!change_mailbox(change, id, out, err)) {
+		change->batch->result.no_target = err->code == ERR_NO_SUCH_MAILBOX;
+		return false;
+	}
+	change->batch->result.uid_validity = (*out)->uid_validity;
+	return true;
+}
+
+void change_count(struct mailbox_state *mailbox, uint64_t size, uint64_t flags, bool added)
+{
+	bool deleted = (flags & FLAG_DELETED) != 0;
+	uint32_t one = added ? 1 : UINT32_MAX; /* modulo 2^32 and 2^64 */
+	uint64_t octets = added ? size : -size;
+
+	mailbox->messages += one;
+	mailbox->size += octets;
+	if ((flags & FLAG_SEEN) == 0)
+		mailbox->unseen += one;
+	if (deleted) {
+		mailbox->deleted += one;
+		mailbox->deleted_size += octets;
+	}
 }
 
 void change_touch(struct change *change, struct mailbox_state *mailbox)
@@ -252,14 +282,18 @@ static bool apply_batch(struct change *change, struct batch *batch, struct error
 	if (!batch->result.already_done && !record_op(change, batch, err))
 		return false;
 	batch->result.modseq = change->state.row.modseq;
+	batch->result.keywords = change->state.row.keyword_modseq;
 	return true;
 }
 
 static bool undo_batch(struct change *change, struct batch *batch, const struct error *why, struct error *err)
 {
+	bool no_target = batch->result.no_target;
+
 	change->state = change->saved;
+	batch_clear_result(batch);
 	batch->result.error = *why;
-	batch->result.uid_count = 0;
+	batch->result.no_target = no_target;
 	return database_savepoint_undo(change->database, err);
 }
 
@@ -308,8 +342,7 @@ static void reset_change(struct change *change)
 
 static void reset_result(struct batch *batch)
 {
-	batch->result = (struct batch_result) { 0 };
-	error_clear(&batch->result.error);
+	batch_clear_result(batch);
 	if (batch->failed)
 		error_set(&batch->result.error, ERR_LIMIT, "too many operations, or out of memory");
 }
@@ -393,6 +426,15 @@ static void tidy_now_and_then(struct account *account)
 	finish(&change, NULL, 0, ok);
 }
 
+/* What a transaction that was rolled back said; what was wrong with the batch before stands. */
+static void forget_attempt(struct batch *batch)
+{
+	struct error before = batch->result.error;
+
+	batch_clear_result(batch);
+	batch->result.error = before;
+}
+
 bool account_commit(struct account *account, struct batch **batches, size_t count, struct error *err)
 {
 	struct change change = { .account = account, .database = account->database };
@@ -406,10 +448,8 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 	reset_change(&change);
 	ok = run_transaction(&change, batches, count, err);
 	if (!ok && err->code == ERR_NO_SPACE && reserve_release(account->store->reserve)) {
-		for (size_t i = 0; i < count; i++) {
-			batches[i]->result.uid_count = 0;
-			batches[i]->result.already_done = false;
-		}
+		for (size_t i = 0; i < count; i++)
+			forget_attempt(batches[i]);
 		reset_change(&change);
 		ok = run_transaction(&change, batches, count, err);
 	}

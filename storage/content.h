@@ -4,7 +4,11 @@
 
 #include "base/macros.h"
 
-#define CONTENT_HEAD_MAX (128 * KIB) /* a longer header block stays in the blob */
+#define CONTENT_HEAD_MAX (128 * KIB) /* of the header block; what is longer goes on in the blob */
+
+/* Bits of message.traits. */
+#define TRAIT_REPLY      1
+#define TRAIT_ATTACHMENT 2
 
 enum content_class { CONTENT_ROW = 0, CONTENT_FILE = 1 };
 

@@ -1,7 +1,7 @@
 /* storage/messages.h — what is stored of many messages, handed over one by one: FETCH, SEARCH, SORT, THREAD.
  *
  * One call sees one consistent state and holds a read transaction while it runs, so give it some hundred to some thousand ids at a time and
- * let `each` copy or compare, never wait. Spans point into SQLite's row and are good until `each` returns. Only the wanted columns are read.
+ * let `each` copy or compare, never wait nor use the account. Spans point into SQLite's row and are good until `each` returns. Only the wanted columns are read.
  * Ids that rise with small gaps are read by one walk along the table, others by a lookup each. */
 #ifndef STORAGE_MESSAGES_H
 #define STORAGE_MESSAGES_H

@@ -10,7 +10,8 @@ CREATE TABLE account (
 	id_next INTEGER NOT NULL,         -- the next mailbox_id or message_id
 	uid_validity_next INTEGER NOT NULL, -- counts up only; no wall clock
 	usage_bytes INTEGER NOT NULL,     -- every live message once, in however many mailboxes it is
-	usage_messages INTEGER NOT NULL
+	usage_messages INTEGER NOT NULL,
+	keyword_modseq INTEGER NOT NULL   -- modseq when a keyword was last given or taken a number
 ) STRICT;
 
 -- One row that hardly ever changes.
@@ -30,6 +31,7 @@ CREATE TABLE mailbox (
 	unseen INTEGER NOT NULL,
 	deleted INTEGER NOT NULL,
 	size INTEGER NOT NULL,            -- octets of its messages
+	deleted_size INTEGER NOT NULL,    -- of those with \Deleted
 	modseq INTEGER NOT NULL,          -- HIGHESTMODSEQ: of the last change of a message in it or of itself
 	use INTEGER NOT NULL,             -- enum special_use (RFC 6154)
 	name TEXT NOT NULL UNIQUE         -- UTF-8 (NFC), "/" between levels
@@ -51,6 +53,7 @@ CREATE TABLE membership (
 	flags INTEGER NOT NULL,           -- enum message_flag, keywords from bit 6 on
 	modseq INTEGER NOT NULL,
 	created INTEGER NOT NULL,         -- modseq of the commit that put it here
+	saved INTEGER NOT NULL,           -- when that was: seconds (RFC 8514)
 	PRIMARY KEY (mailbox_id, uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -60,7 +63,7 @@ CREATE TABLE extra_copies (
 	copies INTEGER NOT NULL CHECK (copies > 1)
 ) STRICT;
 
--- Ranges of UIDs among which flags changed in one commit.
+-- Ranges of UIDs among which flags changed in one commit: exact enough to read little else, few enough to write.
 CREATE TABLE flag_change (
 	modseq INTEGER NOT NULL,
 	mailbox_id INTEGER NOT NULL,
@@ -135,18 +138,11 @@ CREATE TABLE thread_ref (
 	thread_id INTEGER NOT NULL
 ) STRICT;
 
--- Keywords of the account. Number n < 58 is bit 6 + n of membership.flags; further ones are rows of extra_keyword.
+-- Keywords of the account. Number n is bit 6 + n of membership.flags.
 CREATE TABLE keyword (
-	number INTEGER PRIMARY KEY,
-	name TEXT NOT NULL UNIQUE COLLATE NOCASE
+	number INTEGER PRIMARY KEY CHECK (number BETWEEN 0 AND 57),
+	name TEXT NOT NULL UNIQUE COLLATE NOCASE -- as first written
 ) STRICT;
-CREATE TABLE extra_keyword (
-	mailbox_id INTEGER NOT NULL,
-	uid INTEGER NOT NULL,
-	number INTEGER NOT NULL REFERENCES keyword,
-	PRIMARY KEY (mailbox_id, uid, number),
-	FOREIGN KEY (mailbox_id, uid) REFERENCES membership ON DELETE CASCADE
-) STRICT, WITHOUT ROWID;
 
 -- Operations that are done: a retry of the same one does nothing (design 2.2).
 CREATE TABLE operation (

@@ -149,6 +149,8 @@ static void test_read_nothing(void **state)
 	account_release(&account);
 }
 
+static const struct span label[] = { { "$Label", 6 } };
+
 static void test_counters(void **state)
 {
 	static const struct step {
@@ -163,7 +165,7 @@ static void test_counters(void **state)
 		{ FLAGS_REMOVE, { FLAG_SEEN }, 5, 20, 6, 5 },
 		{ FLAGS_SET, { FLAG_SEEN }, 1, 10, 0, 0 },
 		{ FLAGS_SET, { 0 }, 3, 3, 1, 0 },
-		{ FLAGS_ADD, { 0, (const struct span[]) { SPAN("$Label") }, 1 }, 1, 10, 1, 0 },
+		{ FLAGS_ADD, { 0, label, 1 }, 1, 10, 1, 0 },
 	};
 	struct fixture *fixture = *state;
 	uint64_t modseq = 0;
@@ -480,7 +482,10 @@ static void test_mailboxes(void **state)
 		{ 'c', "", NULL, ERR_BAD_VALUE, NULL, NULL },
 		{ 'c', "/x", NULL, ERR_BAD_VALUE, NULL, NULL },
 		{ 'c', "x//y", NULL, ERR_BAD_VALUE, NULL, NULL },
-		{ 'c', "x/", NULL, ERR_BAD_VALUE, NULL, NULL },
+		{ 'c', "x/", NULL, ERR_NONE, "x", NULL }, /* the separator at the end is a hint only */
+		{ 'c', "x", NULL, ERR_EXISTS, "x", NULL },
+		{ 'c', "/", NULL, ERR_BAD_VALUE, NULL, NULL },
+		{ 'c', "y//", NULL, ERR_BAD_VALUE, NULL, "y" },
 		{ 'c', "x\ny", NULL, ERR_BAD_VALUE, NULL, NULL },
 		{ 'c', "x\xff", NULL, ERR_BAD_VALUE, NULL, NULL },
 		{ 'c', "caf\x65\xcc\x81", NULL, ERR_NONE, "caf\xc3\xa9", NULL }, /* NFC */
