@@ -1,0 +1,173 @@
+#include "imapd/scan.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define IDLE_PENDING 1 /* jobs of others under way while a second one of ours still does no harm */
+
+struct scan_job {
+	struct worker_job job;
+	struct scan *scan;
+	unsigned number;
+	bool active; /* the loop's: submitted, not yet back */
+};
+
+struct scan {
+	struct scan_plan plan;
+	struct scan_job jobs[SCAN_JOBS_MAX];
+	bool abandoned;        /* the loop's */
+	bool telling;          /* done() is being called */
+	pthread_mutex_t mutex; /* of what follows */
+	size_t next;
+	bool failed;
+	struct error err; /* of the first block that failed */
+};
+
+static bool take_block(struct scan *scan, size_t *first, size_t *count)
+{
+	bool there;
+
+	pthread_mutex_lock(&scan->mutex);
+	there = !scan->failed && scan->next < scan->plan.count;
+	if (there) {
+		*first = scan->next;
+		*count = scan->plan.block(scan->plan.arg, *first);
+		CHECK(*count > 0 && *count <= scan->plan.count - *first);
+		scan->next += *count;
+	}
+	pthread_mutex_unlock(&scan->mutex);
+	return there;
+}
+
+static void note_failure(struct scan *scan, const struct error *err)
+{
+	pthread_mutex_lock(&scan->mutex);
+	if (!scan->failed)
+		scan->err = *err;
+	scan->failed = true;
+	pthread_mutex_unlock(&scan->mutex);
+}
+
+static void run(struct worker_job *job)
+{
+	struct scan_job *mine = container_of(job, struct scan_job, job);
+	struct scan *scan = mine->scan;
+	int64_t until = clock_mono_ms() + SCAN_SLICE_MS;
+	struct error err;
+	size_t first, count;
+
+	do {
+		if (!take_block(scan, &first, &count))
+			return;
+		if (!scan->plan.work(scan->plan.arg, mine->number, first, count, &err)) {
+			note_failure(scan, &err);
+			return;
+		}
+	} while (clock_mono_ms() < until);
+}
+
+static bool has_more(struct scan *scan)
+{
+	bool more;
+
+	pthread_mutex_lock(&scan->mutex);
+	more = !scan->failed && scan->next < scan->plan.count;
+	pthread_mutex_unlock(&scan->mutex);
+	return more;
+}
+
+static bool is_busy(const struct scan *scan)
+{
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++)
+		if (scan->jobs[i].active)
+			return true;
+	return false;
+}
+
+static void submit(struct scan_job *job)
+{
+	job->active = true;
+	worker_submit(job->scan->plan.pool, &job->job);
+}
+
+/* A second job when the pool has nothing else to do. */
+static void add_help(struct scan *scan)
+{
+	unsigned ours = 0;
+
+	if (!scan->plan.parallel)
+		return;
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++)
+		ours += scan->jobs[i].active;
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
+		if (scan->jobs[i].active || worker_pending(scan->plan.pool) > ours + IDLE_PENDING)
+			continue;
+		submit(&scan->jobs[i]);
+		ours++;
+	}
+}
+
+static void finish(struct scan *scan)
+{
+	struct scan_plan plan = scan->plan;
+
+	if (!scan->abandoned) {
+		scan->telling = true;
+		plan.done(plan.arg, scan->failed ? &scan->err : NULL);
+	}
+	pthread_mutex_destroy(&scan->mutex);
+	free(scan);
+	plan.release(plan.arg);
+}
+
+static void on_done(struct worker_job *job)
+{
+	struct scan_job *mine = container_of(job, struct scan_job, job);
+	struct scan *scan = mine->scan;
+
+	mine->active = false;
+	if (!scan->abandoned && has_more(scan)) {
+		submit(mine);
+		add_help(scan);
+	} else if (!is_busy(scan)) {
+		finish(scan);
+	}
+}
+
+bool scan_start(const struct scan_plan *plan, struct scan **out, struct error *err)
+{
+	struct scan *scan = calloc(1, sizeof(*scan));
+
+	*out = NULL;
+	if (scan == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	scan->plan = *plan;
+	pthread_mutex_init(&scan->mutex, NULL);
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
+		scan->jobs[i] = (struct scan_job) { .scan = scan, .number = i };
+		scan->jobs[i].job = (struct worker_job) { .run = run, .done = on_done, .lane = WORKER_READ };
+	}
+	*out = scan;
+	submit(&scan->jobs[0]);
+	return true;
+}
+
+void scan_abandon(struct scan **scan)
+{
+	if (*scan != NULL && !(*scan)->telling)
+		(*scan)->abandoned = true;
+	*scan = NULL;
+}
+
+size_t scan_progress(struct scan *scan)
+{
+	size_t taken;
+
+	pthread_mutex_lock(&scan->mutex);
+	taken = scan->next;
+	pthread_mutex_unlock(&scan->mutex);
+	return taken;
+}
