@@ -114,6 +114,24 @@ static bool is_whole(const struct section *section)
 	return section->part_count == 0 && section->text == SECTION_WHOLE;
 }
 
+/* The message's own header needs no table of parts: it is a column. */
+static bool is_own_header(const struct section *section)
+{
+	return section->part_count == 0 && (section->text == SECTION_HEADER || section->text == SECTION_HEADER_FIELDS ||
+	                                           section->text == SECTION_HEADER_FIELDS_NOT);
+}
+
+static bool place_own_header(struct fetch_render *render, struct section_place *place, struct error *err)
+{
+	const struct stored_message *stored = render->stored;
+	uint32_t len = (uint32_t)stored->header.len;
+
+	if (!stored->header_is_whole && !message_header_length(render->account, stored->message_id, &len, err))
+		return false;
+	*place = (struct section_place) { .len = len };
+	return true;
+}
+
 /* *found false: there is no such section. */
 static bool find_place(struct fetch_render *render, const struct section *section, struct section_place *place,
         bool *found, struct error *err)
@@ -125,6 +143,8 @@ static bool find_place(struct fetch_render *render, const struct section *sectio
 		*place = (struct section_place) { .len = size };
 		return true;
 	}
+	if (is_own_header(section))
+		return place_own_header(render, place, err);
 	if (!load_parts(render, err))
 		return false;
 	*found = section_find(render->parts, render->part_count, section, place);

@@ -22,7 +22,7 @@ static unsigned wants_of_section(const struct section *section)
 		return WANT_PARTS | WANT_BYTES;
 	if (section->text == SECTION_TEXT)
 		return WANT_PARTS | WANT_BYTES;
-	return section->text == SECTION_WHOLE ? WANT_BYTES : WANT_PARTS | WANT_HEADER;
+	return section->text == SECTION_WHOLE ? WANT_BYTES : WANT_HEADER;
 }
 
 static unsigned wants_of(const struct fetch_item *item)
@@ -35,7 +35,7 @@ static unsigned wants_of(const struct fetch_item *item)
 	case FETCH_BODYSTRUCTURE: return WANT_BODY_STRUCTURE;
 	case FETCH_PREVIEW: return WANT_PREVIEW;
 	case FETCH_RFC822: return WANT_BYTES;
-	case FETCH_RFC822_HEADER: return WANT_PARTS | WANT_HEADER;
+	case FETCH_RFC822_HEADER: return WANT_HEADER;
 	case FETCH_RFC822_TEXT:
 	case FETCH_BINARY:
 	case FETCH_BINARY_SIZE: return WANT_PARTS | WANT_BYTES;

@@ -305,8 +305,10 @@ bool fetch_render_chunk(struct fetch_render *render, struct account *account, st
 	while (!fetch_render_done(render) && !chunk_is_full(render) && !render->cut) {
 		size_t left = render->slice->count - render->message;
 
-		if (!walk(render, left < FETCH_WALK_MAX ? left : FETCH_WALK_MAX, err))
+		if (!walk(render, left < FETCH_WALK_MAX ? left : FETCH_WALK_MAX, err)) {
+			render->cut |= render->in_message;
 			break;
+		}
 		if (render->in_message)
 			break;
 	}
