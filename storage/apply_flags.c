@@ -71,56 +71,91 @@ static bool write_ranges(struct change *change, int64_t mailbox_id, const struct
 	return true;
 }
 
+/* Rows of one piece that are next to each other: one statement for those of them that change. */
+struct run {
+	uint32_t first, last; /* the rows that change at both ends */
+	size_t changed;
+	uint64_t flags; /* of the last */
+};
+
 struct flag_work {
 	const struct operation *operation;
 	struct flag_rule rule;
 	struct mailbox_state *mailbox;
 	struct ranges changed;
-	/* rows of one piece that are next to each other and all change: one statement each */
-	struct range runs[UID_WALK_ROWS];
+	struct run runs[UID_WALK_ROWS];
 	size_t run_count;
 };
 
-/* Counts, remembers and tells one row; *changed: it is to be written. */
-static bool change_row(
-        struct change *change, struct flag_work *work, const struct message_row *row, bool *changed, struct error *err)
+/* begins: a row that must not change stands before this one. */
+static void add_to_runs(struct flag_work *work, uint32_t uid, uint64_t flags, bool begins)
 {
-	struct flags_row told = { row->uid, false, (row->flags & work->rule.keep) | work->rule.add, row->modseq };
+	struct run *run;
 
-	*changed = false;
-	if (row->modseq > work->operation->unchanged_since)
-		return batch_add_modified(change->batch, row->uid, err);
-	if (told.flags != row->flags) {
-		*changed = told.changed = true;
-		told.modseq = change_modseq(change);
-		change_touch(change, work->mailbox);
-		change_count(work->mailbox, row->size, row->flags, false);
-		change_count(work->mailbox, row->size, told.flags, true);
-		add_to_ranges(&work->changed, row->uid);
+	if (begins || work->run_count == 0)
+		work->runs[work->run_count++] = (struct run) { .first = uid };
+	run = &work->runs[work->run_count - 1];
+	run->last = uid;
+	run->flags = flags;
+	run->changed++;
+}
+
+static void count_change(struct change *change, struct flag_work *work, const struct message_row *row, uint64_t flags)
+{
+	change_touch(change, work->mailbox);
+	change_count(work->mailbox, row->size, row->flags, false);
+	change_count(work->mailbox, row->size, flags, true);
+	add_to_ranges(&work->changed, row->uid);
+}
+
+/* Tells all rows in the result, and finds the runs. */
+static bool look_at_piece(struct change *change, struct flag_work *work, const struct uid_walk *walk, struct error *err)
+{
+	bool begins = true;
+
+	work->run_count = 0;
+	for (size_t i = 0; i < walk->count; i++) {
+		const struct message_row *row = &walk->rows[i];
+		struct flags_row told = { row->uid, false, (row->flags & work->rule.keep) | work->rule.add,
+			row->modseq };
+
+		begins = begins || !walk->follows[i];
+		if (row->modseq > work->operation->unchanged_since) {
+			begins = true;
+			if (!batch_add_modified(change->batch, row->uid, err))
+				return false;
+			continue;
+		}
+		if (told.flags != row->flags) {
+			count_change(change, work, row, told.flags);
+			add_to_runs(work, row->uid, told.flags, begins);
+			told.changed = true;
+			told.modseq = change_modseq(change);
+			begins = false;
+		}
+		if (!batch_add_row(change->batch, &told, err))
+			return false;
 	}
-	return batch_add_row(change->batch, &told, err);
+	return true;
+}
+
+static bool write_run(struct change *change, const struct flag_work *work, const struct run *run, struct error *err)
+{
+	int64_t modseq = (int64_t)change_modseq(change);
+
+	if (run->changed == 1)
+		return DATABASE_RUN(change->database, MAIL_FLAGS_SET_ONE, err, V_INT(work->mailbox->id),
+		        V_INT(run->last), V_INT(run->flags), V_INT(modseq));
+	return DATABASE_RUN(change->database, MAIL_FLAGS_SET, err, V_INT(work->mailbox->id), V_INT(run->first),
+	        V_INT(run->last), V_INT(work->rule.keep), V_INT(work->rule.add), V_INT(modseq));
 }
 
 static bool change_piece(struct change *change, struct flag_work *work, const struct uid_walk *walk, struct error *err)
 {
-	bool before = false, changed;
-
-	work->run_count = 0;
-	for (size_t i = 0; i < walk->count; i++) {
-		uint32_t uid = walk->rows[i].uid;
-
-		if (!change_row(change, work, &walk->rows[i], &changed, err))
-			return false;
-		if (changed && before && walk->follows[i])
-			work->runs[work->run_count - 1].last = uid;
-		else if (changed)
-			work->runs[work->run_count++] = (struct range) { uid, uid };
-		before = changed;
-	}
+	if (!look_at_piece(change, work, walk, err))
+		return false;
 	for (size_t i = 0; i < work->run_count; i++) {
-		if (!DATABASE_RUN(change->database, MAIL_FLAGS_SET, err, V_INT(work->mailbox->id),
-		            V_INT(work->runs[i].first), V_INT(work->runs[i].last), V_INT(work->rule.keep),
-		            V_INT(work->rule.add), V_INT(change_modseq(change))))
+		if (!write_run(change, work, &work->runs[i], err))
 			return false;
 	}
 	return true;

@@ -13,6 +13,7 @@
 enum auth_statement {
 	AUTH_FIND,
 	AUTH_PUT,
+	AUTH_ADD_SCRAM,
 	AUTH_LOGIN_OWNER,
 	AUTH_DISABLE,
 	AUTH_REMOVE,
@@ -31,6 +32,9 @@ static const char *const statements[AUTH_STATEMENT_COUNT] = {
 	        "INSERT INTO credential VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (account_id) DO UPDATE SET "
 	        "login = ?2, disabled = ?3, password_hash = ?4, scram_salt = ?5, scram_iterations = ?6, "
 	        "scram_stored_key = ?7, scram_server_key = ?8",
+	[AUTH_ADD_SCRAM] =
+	        "UPDATE credential SET scram_salt = ?3, scram_iterations = ?4, scram_stored_key = ?5, scram_server_key = ?6 "
+	        "WHERE account_id = ?1 AND password_hash = ?2 AND scram_iterations = 0",
 	[AUTH_DISABLE] = "UPDATE credential SET disabled = ? WHERE account_id = ?",
 	[AUTH_REMOVE] = "DELETE FROM credential WHERE account_id = ?",
 	[AUTH_NOTE] = "INSERT INTO last_login SELECT account_id, ?2, ?3, ?4 FROM credential WHERE account_id = ?1 "
@@ -175,6 +179,25 @@ bool credentials_put(struct credentials *credentials, const struct credential *c
 	             V_BLOB(span_make(c->scram_stored_key, sizeof(c->scram_stored_key))),
 	             V_BLOB(span_make(c->scram_server_key, sizeof(c->scram_server_key))));
 	return end_transaction(credentials, ok, err);
+}
+
+bool credentials_add_scram(struct credentials *credentials, const struct credential *c, bool *added, struct error *err)
+{
+	bool ok;
+
+	*added = false;
+	if (!database_begin(credentials->database, err))
+		return false;
+	ok = DATABASE_RUN(credentials->database, AUTH_ADD_SCRAM, err, V_INT(c->account_id),
+	        V_TEXT(span_of(c->password_hash)), V_BLOB(span_make(c->scram_salt, sizeof(c->scram_salt))),
+	        V_INT(c->scram_iterations), V_BLOB(span_make(c->scram_stored_key, sizeof(c->scram_stored_key))),
+	        V_BLOB(span_make(c->scram_server_key, sizeof(c->scram_server_key))));
+	if (ok && database_changes(credentials->database) == 0) {
+		database_rollback(credentials->database);
+		return true;
+	}
+	*added = end_transaction(credentials, ok, err);
+	return *added;
 }
 
 static bool change_one(struct credentials *credentials, enum auth_statement which, const struct value *values,

@@ -26,6 +26,10 @@ bool credentials_open(const char *data_dir, struct credentials **out, struct err
 void credentials_close(struct credentials **credentials);
 bool credentials_find(struct credentials *credentials, struct span login, struct credential *out, struct error *err);
 bool credentials_put(struct credentials *credentials, const struct credential *credential, struct error *err);
+/* Gives SCRAM keys to a credential that has none (scram_iterations 0: a hash was imported), if it still has the hash that the
+ * keys are of: c->account_id, password_hash and scram_* count. One transaction. *added false, though true is returned: it has
+ * keys, or another hash, or is gone; then nothing has changed. */
+bool credentials_add_scram(struct credentials *credentials, const struct credential *c, bool *added, struct error *err);
 bool credentials_set_disabled(struct credentials *credentials, int64_t account_id, bool disabled, struct error *err);
 bool credentials_remove(struct credentials *credentials, int64_t account_id, struct error *err);
 /* Last successful logins, written lazily (not durable at once) by authd: when, from where, by which service. */

@@ -67,7 +67,8 @@
 	X(MAIL_ROW_NEW, "INSERT INTO membership (" MEMBERSHIP_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)")                             \
 	X(MAIL_ROW_DELETE, "DELETE FROM membership WHERE mailbox_id = ? AND uid = ?")                                                          \
 	X(MAIL_FLAGS_SET, "UPDATE membership SET flags = (flags & ?4) | ?5, modseq = ?6 "                                                      \
-	                  "WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3")                                                                   \
+	                  "WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 AND flags <> ((flags & ?4) | ?5)")                                  \
+	X(MAIL_FLAGS_SET_ONE, "UPDATE membership SET flags = ?3, modseq = ?4 WHERE mailbox_id = ?1 AND uid = ?2")                              \
 	X(MAIL_FLAG_CHANGE, "INSERT INTO flag_change VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "                                            \
 	                    "SET uid_last = max(uid_last, excluded.uid_last)")                                                                 \
 	X(MAIL_TOMBSTONE, "INSERT INTO tombstone VALUES (?, ?, ?, ?, ?)")                                                                      \
