@@ -112,7 +112,7 @@ static void a_place_has_one_address(void **state)
 {
 	struct resolution out;
 	unsigned right = 0;
-	char text[32];
+	char text[48];
 
 	(void)state;
 	for (int64_t i = 0; i < 3 * RECIPIENT_CACHE_PLACES; i++) {
