@@ -74,9 +74,65 @@ static void test_all(void **state)
 	remove_dir(dir);
 }
 
+/* Keys for who has none, of the hash that is stored: compared and set in one. */
+static void test_add_scram(void **state)
+{
+	static const struct row {
+		const char *stored; /* NULL: the account is gone */
+		uint32_t iterations;
+		bool disabled;
+		bool added;
+	} rows[] = {
+		{ "$argon2id$1", 0, false, true },
+		{ "$argon2id$1", 0, true, true },      /* and stays disabled */
+		{ "$argon2id$2", 0, false, false },    /* another password, imported too */
+		{ "$argon2id$2", 4096, false, false }, /* another password */
+		{ "$argon2id$1", 4096, false, false }, /* somebody else added them first */
+		{ NULL, 0, false, false },
+	};
+	struct credentials *mine, *other;
+	struct error err;
+	char dir[64];
+
+	(void)state;
+	make_dir(dir, sizeof(dir));
+	assert_true(credentials_open(dir, &mine, &err));
+	assert_true(credentials_open(dir, &other, &err));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct credential stored = example(1, "alice@example.test"), keys = example(1, "alice@example.test"),
+		                  got;
+		bool added = !rows[i].added;
+
+		stored.scram_iterations = rows[i].iterations;
+		stored.disabled = rows[i].disabled;
+		memset(stored.scram_stored_key, 7, sizeof(stored.scram_stored_key));
+		if (rows[i].stored != NULL) {
+			snprintf(stored.password_hash, sizeof(stored.password_hash), "%s", rows[i].stored);
+			assert_true(credentials_put(other, &stored, &err));
+		} else {
+			assert_true(credentials_remove(other, 1, &err));
+		}
+		assert_true(credentials_add_scram(mine, &keys, &added, &err));
+		assert_int_equal(added, rows[i].added);
+		if (rows[i].stored == NULL) {
+			assert_false(credentials_find(other, SPAN("alice@example.test"), &got, &err));
+			assert_int_equal(err.code, ERR_NO_SUCH_ACCOUNT);
+			continue;
+		}
+		assert_true(credentials_find(other, SPAN("alice@example.test"), &got, &err));
+		assert_string_equal(got.password_hash, rows[i].stored);
+		assert_int_equal(got.disabled, rows[i].disabled);
+		assert_int_equal(got.scram_iterations, rows[i].added ? 4096 : rows[i].iterations);
+		assert_int_equal(got.scram_stored_key[0], rows[i].added ? 1 : 7);
+	}
+	credentials_close(&mine);
+	credentials_close(&other);
+	remove_dir(dir);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_all) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_all), cmocka_unit_test(test_add_scram) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
