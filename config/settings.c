@@ -324,11 +324,10 @@ static void check_ports(struct reading *r)
 			problem(r, 0, text);
 		}
 	}
-	if (ports[PORT_IMAP] != 0 || ports[PORT_IMAPS] != 0)
-		problem(r, 0, "[listen] imap and imaps must be 0: this version has no IMAP daemon");
-	if (r->out->tls.pair_count == 0 && (ports[PORT_SUBMISSIONS] != 0 || ports[PORT_POP3S] != 0))
+	if (r->out->tls.pair_count == 0 &&
+	        (ports[PORT_SUBMISSIONS] != 0 || ports[PORT_POP3S] != 0 || ports[PORT_IMAPS] != 0))
 		problem(r, 0,
-		        "[listen] submissions and pop3s need [tls] certificate and key; without them set both to 0");
+		        "[listen] submissions, pop3s and imaps need [tls] certificate and key; without them set all three to 0");
 }
 
 /* ---- the doors ---- */

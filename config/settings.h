@@ -74,6 +74,11 @@ struct settings {
 		uint64_t idle_timeout;
 	} pop3;
 	struct {
+		uint64_t idle_timeout; /* ms without a byte, after login */
+		uint64_t
+		        index_memory; /* bytes, in each worker, for the lists of mailboxes that nobody has open just now */
+	} imap;
+	struct {
 		uint32_t keep_expunged_days;
 		uint32_t accounts_open; /* account files kept open by one process */
 		uint64_t default_quota; /* bytes, for `posthouse user add` without --quota; 0: none */

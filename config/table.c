@@ -26,6 +26,7 @@ const struct setting_section setting_sections[] = {
 	{ "smtp", "Taking mail in: port 25 and submission." },
 	{ "auth", "Checking passwords." },
 	{ "pop3", "Fetching mail by POP3." },
+	{ "imap", "Mail and folders by IMAP." },
 	{ "store", "The mail on disk." },
 	{ "limits", "What one peer may use up. Counted by each worker." },
 };
@@ -54,9 +55,8 @@ const struct setting setting_table[] = {
 	PORT("submissions", PORT_SUBMISSIONS, "465", "Mail from our users, TLS from the first byte (RFC 8314)."),
 	PORT("pop3", PORT_POP3, "110", "POP3, TLS by STLS (RFC 1939, RFC 2595)."),
 	PORT("pop3s", PORT_POP3S, "995", "POP3, TLS from the first byte (RFC 8314)."),
-	PORT("imap", PORT_IMAP, "0", "IMAP. This version has no IMAP daemon: leave it at 0."),
-	PORT("imaps", PORT_IMAPS, "0",
-	        "IMAP, TLS from the first byte. This version has no IMAP daemon: leave it at 0."),
+	PORT("imap", PORT_IMAP, "143", "IMAP, TLS by STARTTLS (RFC 9051)."),
+	PORT("imaps", PORT_IMAPS, "993", "IMAP, TLS from the first byte (RFC 8314)."),
 
 	{ "tls", "certificate", &type_paths, "", MEMBER(tls.certificates), 0, SETTINGS_CERTIFICATES_MAX, NULL,
 	        "PEM files, each with a server certificate first and its chain after it. A client that asks for a name (SNI) gets the one "
@@ -90,6 +90,12 @@ const struct setting setting_table[] = {
 	{ "pop3", "idle_timeout", &type_duration, "10m", MEMBER(pop3.idle_timeout), 10 * SECOND, DAY, NULL,
 	        "A client that is silent for so long is disconnected, and nothing is deleted; RFC 1939 §3 asks for at least 10 minutes." },
 
+	{ "imap", "idle_timeout", &type_duration, "31m", MEMBER(imap.idle_timeout), 30 * MINUTE, 7 * DAY, NULL,
+	        "A client that is silent for so long after it has logged in is disconnected; RFC 9051 §5.4 asks for at least 30 minutes." },
+	{ "imap", "index_memory", &type_size, "64M", MEMBER(imap.index_memory), MIB, 64 * 1024 * MIB, NULL,
+	        "Memory of each worker for the lists of mailboxes that nobody has open just now, about 24 bytes a message: opening one "
+	        "of these again does not read the disk." },
+
 	{ "store", "keep_expunged_days", &type_number, "7", MEMBER(store.keep_expunged_days), 0, 3650, NULL,
 	        "Days until the text of an expunged message is given up on disk. 0: at once." },
 	{ "store", "accounts_open", &type_number, "100", MEMBER(store.accounts_open), 4, 10000, NULL,
@@ -107,7 +113,7 @@ const struct setting setting_table[] = {
 	{ "limits", "tls_timeout", &type_duration, "30s", MEMBER(limits.tls_timeout), SECOND, 10 * MINUTE, NULL,
 	        "Time to finish a TLS handshake." },
 	{ "limits", "login_timeout", &type_duration, "60s", MEMBER(limits.login_timeout), SECOND, HOUR, NULL,
-	        "Time to log in, for POP3. On the submission ports idle_timeout holds." },
+	        "Time to log in, for POP3 and IMAP. On the submission ports idle_timeout holds." },
 	{ "limits", "bad_commands", &type_number, "10", MEMBER(limits.bad_commands), 1, 1000, NULL,
 	        "Unknown or wrong commands in one session; then it is closed." },
 };

@@ -32,7 +32,8 @@ struct imap_request {
 	struct span tag;
 	const struct command *command;
 	bool uid;
-	struct parser parser; /* in: what follows the name */
+	struct parser parser; /* in: what follows the name; err: &error */
+	struct error error;
 	struct arena arena;
 	void *state; /* the handler's own, e.g. its progress; freed by `free_state` at the command's end */
 	void (*free_state)(void *state);

@@ -7,6 +7,8 @@
 
 /* The response code (RFC 5530, RFC 9051 §7.1) for an error, without brackets; NULL: none. `is_bad`: it is a syntax error: BAD instead of NO. */
 const char *response_code_for_error(enum error_code code, bool *is_bad);
+/* A failure of the server, not of the client: it is logged, and the client is told no more than error_meaning(). */
+bool response_is_our_trouble(enum error_code code);
 
 /* An astring, quoted string or literal as RFC 9051 §9 has them: atoms as they are only where `atom_allowed`. utf8: quoted strings may hold UTF-8. */
 bool response_put_astring(struct buffer *out, struct span s);

@@ -37,12 +37,15 @@ enum imap_enabled {
 	ENABLED_REV2 = 1 << 3
 };
 
+enum session_pace { PACE_IDLE, PACE_COMMAND, PACE_STALLED }; /* which time-out stands: session_input.c */
+
 struct imap_session;
 struct imap_request;
 struct reader;   /* imapd/reader.h */
 struct compress; /* imapd/compress.h */
-struct view;     /* imapd/view.h */
-struct watch;    /* imapd/watch.h: what this process knows of the accounts its sessions use */
+struct binary_map;
+struct view;  /* imapd/view.h */
+struct watch; /* imapd/watch.h: what this process knows of the accounts its sessions use */
 
 /* One process's share: what all sessions use. Owner: main.c. */
 struct imap_server {
@@ -50,6 +53,7 @@ struct imap_server {
 	uv_loop_t *loop;
 	struct worker_pool *pool;
 	struct store *store;
+	struct directory *directory; /* the accounts' quotas; asked by jobs */
 	struct auth_client *auth;
 	struct watch *watch;
 	struct imap_session *sessions; /* all that live */
@@ -74,7 +78,8 @@ struct imap_session {
 	unsigned holds;
 	bool closing; /* the conn is gone */
 	bool ended;   /* BYE is said: nothing more is read */
-	bool held;    /* session_hold_input() */
+	enum session_pace pace;
+	bool held; /* session_hold_input() */
 	bool handshaking;
 	bool tls_at_once; /* the port's TLS is implicit, and not yet there */
 	bool starts_tls;  /* STARTTLS is answered; the bytes behind it must be none */
@@ -102,7 +107,8 @@ struct imap_session {
 	int64_t account_id;
 	char login[AUTH_LOGIN_MAX + 1];
 	struct view *view;
-	struct uid_list *saved; /* "$" (RFC 5182): see view.h; NULL: empty */
+	struct binary_map *binary; /* of the part that BINARY decoded last (imapd/binary.h), or NULL */
+	struct uid_list *saved;    /* "$" (RFC 5182): see view.h; NULL: empty */
 
 	struct worker_job job; /* the one that the command waits for */
 	void (*job_run)(struct imap_session *s);
@@ -173,7 +179,8 @@ void session_release(struct imap_session *s);
 void session_logged_in(struct imap_session *s, int64_t account_id, const char *login);
 void session_select(struct imap_session *s, struct view *view); /* takes the view */
 void session_unselect(struct imap_session *s);
-bool session_is_private(const struct imap_session *s); /* may a password be sent here? */
+bool session_is_private(const struct imap_session *s);   /* may a password be sent here? */
+bool session_is_read_only(const struct imap_session *s); /* the mailbox was opened by EXAMINE */
 bool session_utf8(const struct imap_session *s); /* names and strings in UTF-8: UTF8=ACCEPT or IMAP4rev2 enabled */
 void session_check(const struct imap_session *s);
 

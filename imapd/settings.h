@@ -31,7 +31,7 @@ struct imapd_settings {
 	unsigned login_timeout_ms;
 	unsigned tls_timeout_ms;
 	unsigned bad_commands;
-	unsigned index_memory; /* MiB of mailbox indexes kept for the next SELECT */
+	uint64_t index_memory; /* bytes of mailbox indexes kept for the next SELECT */
 };
 
 #endif

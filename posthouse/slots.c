@@ -12,12 +12,14 @@
 
 static const enum settings_port smtpd_services[] = { PORT_SMTP, PORT_SUBMISSION, PORT_SUBMISSIONS };
 static const enum settings_port pop3d_services[] = { PORT_POP3, PORT_POP3S };
+static const enum settings_port imapd_services[] = { PORT_IMAP, PORT_IMAPS };
 
 /* A new daemon: one row. authd first: the others ask it. */
 const struct daemon_kind daemon_kinds[] = {
 	{ "authd", false, NULL, 0 },
 	{ "smtpd", true, smtpd_services, ARRAY_LEN(smtpd_services) },
 	{ "pop3d", true, pop3d_services, ARRAY_LEN(pop3d_services) },
+	{ "imapd", true, imapd_services, ARRAY_LEN(imapd_services) },
 };
 const size_t daemon_kind_count = ARRAY_LEN(daemon_kinds);
 

@@ -15,7 +15,7 @@ const struct cli_option_row cli_options[OPT_COUNT] = {
 	[OPT_QUOTA] = { "--quota", "SIZE", "The most that the user may store, like 2G; 0: no limit." },
 	[OPT_QUOTA_MESSAGES] = { "--quota-messages", "NUMBER",
 	        "The most messages that the user may store; 0: no limit." },
-	[OPT_LIBEXEC] = { "--libexec", "DIR", "Where authd, smtpd and pop3d are." },
+	[OPT_LIBEXEC] = { "--libexec", "DIR", "Where authd, smtpd, pop3d and imapd are." },
 	[OPT_REPAIR] = { "--repair", NULL, "Put right what can be put right without losing mail." },
 	[OPT_DOMAIN] = { "--domain", "DOMAIN", "Only this domain." },
 };

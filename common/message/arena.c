@@ -1,6 +1,7 @@
 #include "message/arena.h"
 
 #include "base/check.h"
+#include "base/secret.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -23,6 +24,12 @@ static void use_block(struct arena *arena, struct arena_block *block)
 {
 	arena->next = block->bytes;
 	arena->left = block->size;
+}
+
+void arena_wipe(struct arena *arena)
+{
+	for (struct arena_block *block = arena->blocks; block != NULL; block = block->older)
+		secret_wipe(block->bytes, block->size);
 }
 
 void arena_reset(struct arena *arena)

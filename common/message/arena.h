@@ -20,6 +20,7 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t limit);
 void arena_free(struct arena *arena);
+void arena_wipe(struct arena *arena);  /* overwrites all of its memory: there were secrets in it */
 void arena_reset(struct arena *arena); /* empty again; keeps one block */
 
 void *arena_alloc(struct arena *arena, size_t size);        /* aligned for any type, not cleared */

@@ -1,0 +1,227 @@
+#include "imapd/command.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "imapd/session_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ANY_STATE (NOT_AUTHENTICATED | AUTHENTICATED | SELECTED)
+#define LOGGED_IN (AUTHENTICATED | SELECTED)
+#define PRIVATE   COMMAND_NEEDS_PRIVACY
+#define SECRET    COMMAND_SECRET
+
+/* The privacy of AUTHENTICATE is its mechanism's: SCRAM needs none. */
+static const struct command commands[] = {
+	/* name          legal states     handler           flags                     RFC 9051 */
+	{ "AUTHENTICATE", NOT_AUTHENTICATED, cmd_authenticate, SECRET }, /* §6.2.2 */
+	{ "CAPABILITY", ANY_STATE, cmd_capability, 0 },                  /* §6.1.1 */
+	{ "CHECK", SELECTED, cmd_noop, 0 },                              /* RFC 3501 §6.4.1 */
+	{ "COMPRESS", LOGGED_IN, cmd_compress, 0 },                      /* RFC 4978 §3 */
+	{ "ENABLE", AUTHENTICATED, cmd_enable, 0 },                      /* §6.3.1 */
+	{ "ID", ANY_STATE, cmd_id, 0 },                                  /* RFC 2971 §3.1 */
+	{ "LOGIN", NOT_AUTHENTICATED, cmd_login, PRIVATE | SECRET },     /* §6.2.3 */
+	{ "LOGOUT", ANY_STATE, cmd_logout, 0 },                          /* §6.1.3 */
+	{ "NOOP", ANY_STATE, cmd_noop, 0 },                              /* §6.1.2 */
+	{ "STARTTLS", NOT_AUTHENTICATED, cmd_starttls, 0 },              /* §6.2.1 */
+};
+
+/* First words of other protocols: somebody makes a browser or a mail server talk to us (cross-protocol attacks). They stand
+ * where the tag should. */
+static const struct span foreign[] = {
+	SPAN("GET"),
+	SPAN("POST"),
+	SPAN("HEAD"),
+	SPAN("PUT"),
+	SPAN("DELETE"),
+	SPAN("OPTIONS"),
+	SPAN("CONNECT"),
+	SPAN("TRACE"),
+	SPAN("PATCH"),
+	SPAN("PRI"),
+	SPAN("HELO"),
+	SPAN("EHLO"),
+	SPAN("USER"),
+};
+
+const struct command *command_find(struct span name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (span_equal_nocase(name, span_of(commands[i].name)))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* --- requests --- */
+
+static void wipe(struct imap_request *req)
+{
+	secret_buffer_free(&req->text);
+	arena_wipe(&req->arena);
+}
+
+void request_free(struct imap_session *s, struct imap_request *req)
+{
+	(void)s;
+	if (req->free_state != NULL)
+		req->free_state(req->state);
+	if (req->command == NULL || (req->command->flags & COMMAND_SECRET))
+		wipe(req);
+	buffer_free(&req->text);
+	buffer_free(&req->code);
+	arena_free(&req->arena);
+	free(req);
+}
+
+/* Takes the text. NULL: out of memory, and the conn is closing. */
+static struct imap_request *begin(struct imap_session *s, struct buffer *text)
+{
+	struct imap_request *req = calloc(1, sizeof(*req));
+
+	CHECK(s->request == NULL);
+	if (req == NULL) {
+		secret_buffer_free(text);
+		conn_close(s->conn);
+		return NULL;
+	}
+	req->text = *text;
+	buffer_init(text, text->limit);
+	buffer_init(&req->code, COMMAND_MAX);
+	arena_init(&req->arena, PARSE_ARENA_MAX);
+	s->request = req;
+	return req;
+}
+
+static bool parse(struct imap_session *s, struct imap_request *req, struct command_head *head, struct error *err)
+{
+	bool ok;
+
+	req->parser = (struct parser) { buffer_span(&req->text), &req->arena, err, session_utf8(s) };
+	ok = parse_head(&req->parser, head);
+	req->parser.err = &req->error;
+	req->tag = head->tag;
+	req->uid = head->uid;
+	return ok;
+}
+
+void command_reject(
+        struct imap_session *s, struct buffer *text, const char *status, const char *code, const char *words)
+{
+	struct imap_request *req = begin(s, text);
+	struct command_head head = { .tag = SPAN_EMPTY };
+	struct error err;
+
+	if (req == NULL)
+		return;
+	(void)parse(s, req, &head, &err);
+	s->bad_commands++;
+	request_end(s, req, status, code, words);
+}
+
+/* --- the gate --- */
+
+static bool is_foreign(struct span tag)
+{
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+		if (span_equal_nocase(tag, foreign[i]))
+			return true;
+	}
+	return false;
+}
+
+static void refuse_unknown(struct imap_session *s, const struct imap_request *req, struct span name)
+{
+	if (s->state != NOT_AUTHENTICATED || !is_foreign(req->tag)) {
+		command_bad(s, name.len == 0 ? "expected a command" : "unknown command");
+		return;
+	}
+	LOG(LOG_INFO, "imap.foreign", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
+	        LOG_SPAN("command", req->tag));
+	session_bye(s, NULL, "this is an IMAP server");
+	command_bad(s, "this is an IMAP server");
+}
+
+static const char *wrong_state(const struct imap_session *s, const struct command *command)
+{
+	if (s->state == NOT_AUTHENTICATED)
+		return "log in first";
+	if (s->state == SELECTED && (command->states & AUTHENTICATED))
+		return "not while a mailbox is selected";
+	return command->states & NOT_AUTHENTICATED ? "not after login" : "select a mailbox first";
+}
+
+static void run(struct imap_session *s, struct imap_request *req, const struct command_head *head)
+{
+	const struct command *command = command_find(head->name);
+
+	if (command == NULL || (req->uid && !(command->flags & COMMAND_UID))) {
+		refuse_unknown(s, req, head->name);
+		return;
+	}
+	req->command = command;
+	if (!(command->states & s->state))
+		command_bad(s, wrong_state(s, command));
+	else if ((command->flags & COMMAND_NEEDS_PRIVACY) && !session_is_private(s))
+		command_no(s, "PRIVACYREQUIRED", "use TLS first"); /* RFC 5530 §3 */
+	else if ((command->flags & COMMAND_NEEDS_WRITE) && session_is_read_only(s))
+		command_no(s, "READ-ONLY", "the mailbox was opened by EXAMINE"); /* RFC 9051 §6.3.3 */
+	else
+		command->run(s, req);
+}
+
+/* Another command than APPEND waits until those before it are through. */
+static bool must_wait(const struct imap_session *s, const struct command_head *head)
+{
+	const struct command *command = command_find(head->name);
+
+	return s->detached != NULL && !(command != NULL && (command->flags & COMMAND_OVERLAPS));
+}
+
+static void park(struct imap_session *s, struct imap_request *req)
+{
+	s->parked = req->text;
+	buffer_init(&req->text, COMMAND_MAX);
+	s->request = NULL;
+	s->is_parked = true;
+	request_free(s, req);
+	session_update_input(s);
+}
+
+void command_dispatch(struct imap_session *s, struct buffer *text)
+{
+	struct imap_request *req = begin(s, text);
+	struct command_head head = { .tag = SPAN_EMPTY };
+	struct error err;
+	bool ok;
+
+	if (req == NULL)
+		return;
+	ok = parse(s, req, &head, &err);
+	if (ok && must_wait(s, &head)) {
+		park(s, req);
+		return;
+	}
+	s->dispatching = true;
+	if (ok)
+		run(s, req, &head);
+	else if (s->state == NOT_AUTHENTICATED && is_foreign(req->tag))
+		refuse_unknown(s, req, SPAN_EMPTY);
+	else
+		command_bad(s, err.reason);
+	s->dispatching = false;
+	session_tell_endings(s);
+}
+
+void command_unpark(struct imap_session *s)
+{
+	struct buffer text = s->parked;
+
+	if (!s->is_parked || s->detached != NULL)
+		return;
+	s->is_parked = false;
+	buffer_init(&s->parked, COMMAND_MAX);
+	command_dispatch(s, &text);
+}
