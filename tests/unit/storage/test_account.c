@@ -511,6 +511,164 @@ static void test_mailboxes(void **state)
 	assert_clean(fixture);
 }
 
+/* RFC 6154 §3: CREATE with a use; one mailbox for each. The use goes with the mailbox when it is renamed, and is free when it is deleted. */
+static void test_special_use(void **state)
+{
+	static const struct {
+		char what;
+		const char *name, *to;
+		enum special_use use;
+		enum error_code want;
+		const char *has; /* who has the use then */
+	} rows[] = {
+		{ 'c', "Bin", NULL, USE_TRASH, ERR_UNSUPPORTED, "Trash" },
+		{ 'c', "Trash", NULL, USE_TRASH, ERR_EXISTS, "Trash" }, /* the name first */
+		{ 'c', "a/b/Bin", NULL, USE_TRASH, ERR_UNSUPPORTED, "Trash" },
+		{ 'r', "Trash", "Mail/Papierkorb", USE_TRASH, ERR_NONE, "Mail/Papierkorb" },
+		{ 'd', "Mail/Papierkorb", NULL, USE_TRASH, ERR_NONE, NULL },
+		{ 'c', "Deleted Items/", NULL, USE_TRASH, ERR_NONE, "Deleted Items" },
+		{ 'c', "second", NULL, USE_INBOX, ERR_UNSUPPORTED, "INBOX" },
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct mailbox_info by_use;
+		struct account *account;
+		struct error err;
+
+		if (rows[i].what == 'c') {
+			struct batch *batch = batch_new(NULL);
+
+			assert_true(batch_mailbox_create(batch, span_of(rows[i].name), rows[i].use));
+			assert_int_equal(commit_one(fixture, &batch), rows[i].want);
+		} else {
+			assert_int_equal(mailbox_op(fixture, rows[i].what, rows[i].name, rows[i].to), rows[i].want);
+		}
+		account = borrow(fixture);
+		assert_int_equal(mailbox_find_use(account, rows[i].use, &by_use, &err), rows[i].has != NULL);
+		account_release(&account);
+		if (rows[i].has != NULL)
+			assert_int_equal(by_use.id, info_of(fixture, rows[i].has).id);
+	}
+	assert_false(exists(fixture, "a")); /* nothing is left of what failed */
+	assert_clean(fixture);
+}
+
+/* RENAME of a tree: ids, UIDVALIDITY, UIDs, modseqs of the messages stay (RFC 9051 §6.3.6, RFC 8474 §4.1); all or nothing. */
+static void test_rename_tree(void **state)
+{
+	static const char *const before[] = { "t", "t/a", "t/a/1", "t/b" }, *const after[] = { "n/u", "n/u/a",
+		"n/u/a/1", "n/u/b" };
+	struct fixture *fixture = *state;
+	struct mailbox_info infos[ARRAY_LEN(before)];
+	uint64_t modseq;
+
+	assert_int_equal(mailbox_op(fixture, 'c', "t/a/1", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'c', "t/b", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'c', "tt", NULL), ERR_NONE); /* begins alike, is not below */
+	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+		append(fixture, before[i], 100 + i, 't');
+		infos[i] = info_of(fixture, before[i]);
+	}
+	modseq = usage_of(fixture).modseq;
+	assert_int_equal(mailbox_op(fixture, 'r', "t", "n/u"), ERR_NONE);
+	assert_int_equal(usage_of(fixture).modseq, modseq + 1); /* one change */
+	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+		struct mailbox_info info = info_of(fixture, after[i]), by_id;
+		struct account *account = borrow(fixture);
+		struct message_row *rows;
+		struct error err;
+		size_t count;
+
+		assert_false(mailbox_find(account, span_of(before[i]), &by_id, &err));
+		assert_true(mailbox_find_id(account, infos[i].id, &by_id, &err));
+		account_release(&account);
+		assert_int_equal(info.id, infos[i].id);
+		assert_int_equal(by_id.id, infos[i].id);
+		assert_int_equal(info.uid_validity, infos[i].uid_validity);
+		assert_int_equal(info.uid_next, 2);
+		rows = rows_of(fixture, after[i], &count);
+		assert_int_equal(count, 1);
+		assert_int_equal(rows[0].size, 100 + i);
+		assert_true(rows[0].modseq <= modseq);
+		free(rows);
+	}
+	assert_true(exists(fixture, "tt"));
+	assert_true(exists(fixture, "n"));
+	/* one name below is taken: nothing moves */
+	assert_int_equal(mailbox_op(fixture, 'c', "v/a/1", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'd', "v", NULL), ERR_NONE); /* v/a stays, without its parent */
+	assert_int_equal(mailbox_op(fixture, 'r', "n/u", "v"), ERR_EXISTS);
+	assert_true(exists(fixture, "n/u/b"));
+	assert_false(exists(fixture, "v"));
+	assert_int_equal(mailbox_op(fixture, 'r', "v/a", "w"), ERR_NONE);
+	assert_true(exists(fixture, "w/1"));
+	assert_clean(fixture);
+}
+
+struct names {
+	char text[200];
+};
+
+static void add_name(void *arg, struct span name)
+{
+	struct names *names = arg;
+	size_t len = strlen(names->text);
+
+	snprintf(names->text + len, sizeof(names->text) - len, "%.*s,", SPAN_FMT(name));
+}
+
+/* RFC 9051 §6.3.7: names, not mailboxes: they stay when one is renamed or deleted. */
+static void test_subscriptions(void **state)
+{
+	struct fixture *fixture = *state;
+	struct account *account;
+	struct names names = { "" };
+	uint64_t modseq = usage_of(fixture).modseq;
+	struct error err;
+
+	assert_int_equal(mailbox_op(fixture, 's', "no/such", NULL), ERR_NONE);
+	assert_int_equal(usage_of(fixture).modseq, modseq + 1);
+	assert_int_equal(mailbox_op(fixture, 's', "no/such", NULL), ERR_NONE);
+	assert_int_equal(usage_of(fixture).modseq, modseq + 1);
+	assert_int_equal(mailbox_op(fixture, 'u', "Junk", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'd', "Sent", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'r', "Drafts", "Entwurf"), ERR_NONE);
+	account = borrow(fixture);
+	assert_true(subscription_list(account, add_name, &names, &err));
+	account_release(&account);
+	assert_string_equal(names.text, "Archive,Drafts,INBOX,Sent,Trash,no/such,");
+	assert_false(info_of(fixture, "Entwurf").subscribed);
+}
+
+static void test_count_limits(void **state)
+{
+	struct fixture *fixture = *state;
+	struct batch *batch = batch_new(NULL);
+	char name[32];
+
+	for (int i = 0; i < SUBSCRIPTION_COUNT_MAX - 6; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		assert_true(batch_mailbox_subscribe(batch, span_of(name), true));
+	}
+	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 's', "more", NULL), ERR_LIMIT);
+	assert_int_equal(mailbox_op(fixture, 's', "s1", NULL), ERR_NONE); /* is already */
+	assert_int_equal(mailbox_op(fixture, 'u', "s1", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 's', "more", NULL), ERR_NONE);
+	batch = batch_new(NULL);
+	for (int i = 0; i < MAILBOX_COUNT_MAX - 6; i++) {
+		snprintf(name, sizeof(name), "m%d", i);
+		assert_true(batch_mailbox_create(batch, span_of(name), USE_NONE));
+	}
+	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'c', "more", NULL), ERR_LIMIT);
+	assert_int_equal(mailbox_op(fixture, 'r', "m1", "x/y"), ERR_LIMIT); /* it would make a parent */
+	assert_true(exists(fixture, "m1"));
+	assert_int_equal(mailbox_op(fixture, 'd', "m1", NULL), ERR_NONE);
+	assert_int_equal(mailbox_op(fixture, 'c', "more", NULL), ERR_NONE);
+}
+
 static void test_name_limits(void **state)
 {
 	struct fixture *fixture = *state;
@@ -781,6 +939,10 @@ int main(void)
 		TEST(test_operation_ids),
 		TEST(test_expect),
 		TEST(test_mailboxes),
+		TEST(test_special_use),
+		TEST(test_rename_tree),
+		TEST(test_subscriptions),
+		TEST(test_count_limits),
 		TEST(test_name_limits),
 		TEST(test_rename_inbox),
 		TEST(test_changes),

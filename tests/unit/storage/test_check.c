@@ -83,12 +83,21 @@ static const struct damage {
 	{ "UPDATE content SET length = length + 1 WHERE class = 1", FINDING_DAMAGE, false },
 	{ "UPDATE content SET file = replace(file, substr(file, 9, 1), 'z') WHERE class = 1", FINDING_DAMAGE, false },
 	{ "DELETE FROM account_constant", FINDING_DAMAGE, false },
+	{ "UPDATE mailbox SET deleted_size = 7 WHERE name = 'INBOX'", FINDING_COUNTER, true },
+	{ "DELETE FROM flag_change", FINDING_DAMAGE, true },
+	{ "UPDATE flag_change SET uid_last = uid_first - 1", FINDING_DAMAGE, true },
+	{ "UPDATE membership SET flags = flags | 32 WHERE uid = 2", FINDING_DAMAGE, true },
+	{ "DELETE FROM keyword", FINDING_DAMAGE, true },
+	{ "UPDATE membership SET flags = flags | (1 << 63) WHERE uid = 2", FINDING_DAMAGE, true },
+	{ "UPDATE account SET keyword_modseq = 100000", FINDING_DAMAGE, true },
+	{ "UPDATE account SET keyword_modseq = 0", FINDING_DAMAGE, true },
 };
 
 static void test_damages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		const struct message_flags flags = { FLAG_DELETED, (const struct span[]) { SPAN("$Junk") }, 1 };
 		const struct damage *damage = &damages[i];
 		struct fixture *fixture;
 		struct mailbox_info inbox;
@@ -102,6 +111,8 @@ static void test_damages(void **state)
 		inbox = info_of(fixture, "INBOX");
 		batch = batch_new(NULL);
 		assert_true(batch_copy(batch, inbox.id, (const uint32_t[]) { 3 }, 1, info_of(fixture, "Archive").id));
+		assert_true(
+		        batch_flags(batch, inbox.id, (const uint32_t[]) { 1, 2 }, 2, FLAGS_ADD, &flags, UINT64_MAX));
 		assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
 		assert_clean(fixture);
 		store_close_idle(fixture->store, 0);
