@@ -106,6 +106,7 @@ static bool open_all(struct attempts *attempts, const struct attempts_settings *
 	struct failures_settings limits = { .tries_per_minute = settings->tries_per_minute,
 		.longest_delay_ms = settings->longest_delay_ms };
 
+	attempts->new_keys.writer = &attempts->writer;
 	attempts->checks_at_once = settings->checks_at_once;
 	attempts->failures = failures_new(&limits);
 	attempts->remembered = remembered_new(settings->remember_ms);
@@ -113,7 +114,8 @@ static bool open_all(struct attempts *attempts, const struct attempts_settings *
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	return nobody_load(settings->data_dir, &attempts->nobody, err) &&
 	       lookup_new(settings->data_dir, &attempts->lookup, err) &&
-	       notes_new(attempts->loop, settings->data_dir, &attempts->notes, err);
+	       writer_open(&attempts->writer, settings->data_dir, err) &&
+	       notes_new(attempts->loop, &attempts->writer, &attempts->notes, err);
 }
 
 bool attempts_new(uv_loop_t *loop, const struct attempts_settings *settings, struct attempts **out, struct error *err)
@@ -138,7 +140,7 @@ bool attempts_start(struct attempts *attempts, struct error *err)
 	        !verify_new(attempts->loop, attempts->checks_at_once, &attempts->verify, err))
 		return false;
 	lookup_start(attempts->lookup, attempts->pool);
-	notes_start(attempts->notes, attempts->pool);
+	writer_start(&attempts->writer, attempts->pool);
 	return true;
 }
 
@@ -157,6 +159,7 @@ void attempts_free(struct attempts **attempts)
 		return;
 	lookup_free(&(*attempts)->lookup);
 	notes_free(&(*attempts)->notes);
+	writer_close(&(*attempts)->writer);
 	failures_free(&(*attempts)->failures);
 	remembered_free(&(*attempts)->remembered);
 	secret_wipe(&(*attempts)->nobody, sizeof((*attempts)->nobody));

@@ -14,7 +14,7 @@
 #define ATTEMPT_PARKED_EACH    128   /* the same, of one address */
 #define ATTEMPT_PARKED_MS      30000 /* then it is refused; half of AUTH_TIMEOUT_MS */
 #define ATTEMPT_THROTTLED_MS   1000  /* a refusal takes at least so long, to slow the asker down */
-#define ATTEMPT_LOOKUP_THREADS 2     /* one for lookups, one for notes */
+#define ATTEMPT_LOOKUP_THREADS 2     /* one for lookups, one for the writer */
 
 struct attempts; /* what all attempts share */
 struct attempt;

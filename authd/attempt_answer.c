@@ -26,12 +26,12 @@ void attempt_refuse(struct attempt *attempt, enum auth_status status, const char
 	attempt_answer(attempt, &text);
 }
 
-void attempt_wrong(struct attempt *attempt, bool known)
+void attempt_wrong(struct attempt *attempt, const char *why)
 {
 	failures_wrong(attempt->shared->failures, &attempt->ticket, clock_mono_ms());
 	if (failures_standing(attempt->shared->failures, &attempt->ticket, clock_mono_ms()) == STANDING_SUSPECT)
 		verify_suspect(attempt->shared->verify, &attempt->address_key);
-	attempt_refuse(attempt, AUTH_WRONG, known ? "wrong password" : "unknown user");
+	attempt_refuse(attempt, AUTH_WRONG, why);
 }
 
 void attempt_unreadable(struct attempt *attempt)

@@ -5,12 +5,24 @@
 
 #include <string.h>
 
+/* Whose hash was imported has no keys before a first login by PLAIN or LOGIN (new_keys.h), and is treated as nobody until then. */
+static bool can_scram(const struct attempt *attempt)
+{
+	return attempt->lookup.found && attempt->lookup.credential.scram_iterations > 0;
+}
+
+/* For the log alone. */
+static const char *why_wrong(const struct attempt *attempt)
+{
+	return attempt->lookup.found ? "wrong password" : "unknown user";
+}
+
 static void scram_first(struct attempt *attempt)
 {
 	struct credential *credential = &attempt->lookup.credential;
 	struct auth_answer text = { .status = AUTH_OK };
 
-	if (!attempt->lookup.found || credential->scram_iterations == 0)
+	if (!can_scram(attempt))
 		nobody_fill(&attempt->shared->nobody, span_of(attempt->login), credential);
 	memcpy(text.salt, credential->scram_salt, sizeof(text.salt));
 	text.iterations = credential->scram_iterations;
@@ -20,7 +32,7 @@ static void scram_first(struct attempt *attempt)
 static void scram_final(struct attempt *attempt)
 {
 	struct credential *credential = &attempt->lookup.credential;
-	bool known = attempt->lookup.found && credential->scram_iterations > 0;
+	bool known = can_scram(attempt);
 	struct auth_answer text = { .status = AUTH_OK };
 	struct scram_keys keys;
 	bool right;
@@ -33,8 +45,10 @@ static void scram_final(struct attempt *attempt)
 	secret_wipe(&keys, sizeof(keys));
 	if (known && right)
 		attempt_right(attempt, &text, "scram");
+	else if (attempt->lookup.found && !known)
+		attempt_wrong(attempt, "no SCRAM keys before a login by PLAIN or LOGIN");
 	else
-		attempt_wrong(attempt, known);
+		attempt_wrong(attempt, why_wrong(attempt));
 }
 
 /* Others with the same password may have been checked while this one waited its turn. */
@@ -57,15 +71,18 @@ static void hashed(struct attempt *attempt)
 	const struct credential *credential = &attempt->lookup.credential;
 	struct auth_answer text = { .status = AUTH_OK };
 
+	/* After the answer the memory is still ours: on_hashed() has a hold. */
 	if (attempt->verify.failed) {
 		attempt_refuse(attempt, AUTH_UNAVAILABLE, "no memory to check a password");
 	} else if (!attempt->lookup.found || !attempt->verify.right) {
-		attempt_wrong(attempt, attempt->lookup.found);
+		attempt_wrong(attempt, why_wrong(attempt));
 	} else {
 		if (!credential->disabled)
 			remembered_add(attempt->shared->remembered, &attempt->memory_key, credential->account_id,
 			        credential->login, credential->password_hash, attempt->lookup.version, clock_mono_ms());
 		attempt_right(attempt, &text, "checked");
+		if (attempt->verify.has_keys)
+			new_keys_add(&attempt->shared->new_keys, credential, &attempt->verify.keys);
 	}
 }
 
@@ -80,6 +97,7 @@ static void on_hashed(struct verify_job *job)
 
 static void hash(struct attempt *attempt)
 {
+	const struct credential *credential = &attempt->lookup.credential;
 	struct verify_job *job = &attempt->verify;
 
 	*job = (struct verify_job) { .address = attempt->address_key,
@@ -87,8 +105,12 @@ static void hash(struct attempt *attempt)
 		.known = attempt->lookup.found,
 		.password = buffer_span(&attempt->secret),
 		.still_needed = on_turn,
+		.wants_scram = attempt->lookup.found && !credential->disabled && credential->scram_iterations == 0,
 		.done = on_hashed };
-	memcpy(job->hash, attempt->lookup.credential.password_hash, sizeof(job->hash));
+	memcpy(job->hash, credential->password_hash, sizeof(job->hash));
+	/* The salt that SCRAM has been given for this login so far: that there is a user now does not show in it. */
+	if (job->wants_scram)
+		nobody_salt(&attempt->shared->nobody, span_of(credential->login), job->scram_salt);
 	attempt->state = HASHING;
 	attempt->holds++;
 	if (verify_submit(attempt->shared->verify, job))

@@ -10,6 +10,7 @@
 #include "authd/attempt.h"
 #include "authd/failures.h"
 #include "authd/lookup.h"
+#include "authd/new_keys.h"
 #include "authd/nobody.h"
 #include "authd/notes.h"
 #include "authd/remembered.h"
@@ -22,7 +23,9 @@ struct attempts {
 	uv_loop_t *loop;
 	struct worker_pool *pool;
 	struct lookup *lookup;
+	struct writer writer;
 	struct notes *notes;
+	struct new_keys new_keys;
 	struct verify *verify;
 	struct failures *failures;
 	struct remembered *remembered;
@@ -87,7 +90,7 @@ void attempt_look_up(struct attempt *attempt);
 /* attempt_answer.c: each ends the attempt. `why` and `how` are for the log alone. */
 void attempt_answer(struct attempt *attempt, const struct auth_answer *text);
 void attempt_refuse(struct attempt *attempt, enum auth_status status, const char *why);
-void attempt_wrong(struct attempt *attempt, bool known);
+void attempt_wrong(struct attempt *attempt, const char *why);
 void attempt_unreadable(struct attempt *attempt);                                       /* auth.db */
 void attempt_right(struct attempt *attempt, struct auth_answer *text, const char *how); /* by lookup.credential */
 void attempt_ok(

@@ -52,12 +52,17 @@ static void derive(const struct nobody *nobody, char purpose, struct span login,
 	crypto_auth_hmacsha256_final(&state, out);
 }
 
+void nobody_salt(const struct nobody *nobody, struct span login, uint8_t salt[SCRAM_SALT_LEN])
+{
+	uint8_t whole[SCRAM_HASH_LEN];
+
+	derive(nobody, 's', login, whole);
+	memcpy(salt, whole, SCRAM_SALT_LEN);
+}
+
 void nobody_fill(const struct nobody *nobody, struct span login, struct credential *credential)
 {
-	uint8_t salt[SCRAM_HASH_LEN];
-
-	derive(nobody, 's', login, salt);
-	memcpy(credential->scram_salt, salt, sizeof(credential->scram_salt));
+	nobody_salt(nobody, login, credential->scram_salt);
 	credential->scram_iterations = SCRAM_ITERATIONS;
 	derive(nobody, 'c', login, credential->scram_stored_key);
 	derive(nobody, 'v', login, credential->scram_server_key);

@@ -18,6 +18,8 @@ struct nobody {
 };
 
 bool nobody_load(const char *data_dir, struct nobody *out, struct error *err); /* blocks on the disk */
+/* The salt that nobody_fill() gives. */
+void nobody_salt(const struct nobody *nobody, struct span login, uint8_t salt[SCRAM_SALT_LEN]);
 /* Fills the scram_* members; no proof is right for its keys, which are a hash of nobody's password. */
 void nobody_fill(const struct nobody *nobody, struct span login, struct credential *credential);
 

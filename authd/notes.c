@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define NOTES_KEY 2 /* of the worker pool */
-
 struct note {
 	int64_t account_id;
 	int64_t when_ms;
@@ -22,8 +20,7 @@ struct note_list {
 };
 
 struct notes {
-	struct worker_pool *pool;
-	struct credentials *credentials;
+	struct writer *writer;
 	uv_timer_t timer;
 	struct note_list *list; /* NULL: nothing to note */
 	/* The write under way. */
@@ -34,25 +31,17 @@ struct notes {
 	struct error err;
 };
 
-bool notes_new(uv_loop_t *loop, const char *data_dir, struct notes **out, struct error *err)
+bool notes_new(uv_loop_t *loop, struct writer *writer, struct notes **out, struct error *err)
 {
 	struct notes *notes = calloc(1, sizeof(*notes));
 
 	if (notes == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	if (!credentials_open(data_dir, &notes->credentials, err)) {
-		free(notes);
-		return false;
-	}
+	notes->writer = writer;
 	uv_timer_init(loop, &notes->timer);
 	notes->timer.data = notes;
 	*out = notes;
 	return true;
-}
-
-void notes_start(struct notes *notes, struct worker_pool *pool)
-{
-	notes->pool = pool;
 }
 
 /* On a worker thread. A first failure is likely that of all (a full disk): nothing more is tried. */
@@ -63,7 +52,7 @@ static void write_all(struct worker_job *work)
 	for (size_t i = 0; i < notes->written->count && notes->failures == 0; i++) {
 		const struct note *note = &notes->written->notes[i];
 
-		if (!credentials_note_login(notes->credentials, note->account_id, note->when_ms,
+		if (!credentials_note_login(notes->writer->credentials, note->account_id, note->when_ms,
 		            span_of(auth_service_name(note->service)), span_of(note->address), &notes->err) &&
 		        notes->err.code != ERR_NO_SUCH_ACCOUNT)
 			notes->failures = notes->written->count - i;
@@ -89,11 +78,8 @@ void notes_flush(struct notes *notes)
 	notes->list = NULL;
 	notes->failures = 0;
 	notes->writing = true;
-	notes->work = (struct worker_job) { .run = write_all,
-		.done = on_written,
-		.lane = WORKER_READ /* not WRITE: see WORKER_RESERVED */,
-		.key = NOTES_KEY };
-	worker_submit(notes->pool, &notes->work);
+	notes->work = (struct worker_job) { .run = write_all, .done = on_written };
+	writer_submit(notes->writer, &notes->work);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -144,7 +130,6 @@ void notes_free(struct notes **notes)
 {
 	if (*notes == NULL)
 		return;
-	credentials_close(&(*notes)->credentials);
 	free((*notes)->list);
 	free(*notes);
 	*notes = NULL;

@@ -139,6 +139,7 @@ static struct verify_job *next_job(struct verify *verify)
 static void run(struct worker_job *work)
 {
 	struct verify_job *job = container_of(work, struct verify_job, work);
+	struct error ignored; /* out of memory; the login does not depend on it */
 
 	if (!job->known) {
 		password_waste_time(job->password);
@@ -146,6 +147,8 @@ static void run(struct worker_job *work)
 	}
 	job->right = password_matches(job->hash, job->password);
 	job->failed = !job->right && errno == ENOMEM;
+	if (job->right && job->wants_scram)
+		job->has_keys = password_make_scram(job->password, job->scram_salt, &job->keys, &ignored);
 }
 
 static void start_next(struct verify *verify);
@@ -195,6 +198,7 @@ bool verify_submit(struct verify *verify, struct verify_job *job)
 	job->running = false;
 	job->right = false;
 	job->failed = false;
+	job->has_keys = false;
 	job->queue = address;
 	address->count++;
 	verify->waiting[job->standing]++;

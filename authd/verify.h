@@ -10,6 +10,7 @@
 
 #include "authd/failures.h"
 #include "net/worker.h"
+#include "sasl/password.h"
 #include "storage/credentials.h"
 
 #define VERIFY_QUEUE_MAX   256
@@ -23,12 +24,16 @@ struct verify_job {
 	bool known; /* false: no such user; it costs the same time */
 	char hash[PASSWORD_HASH_MAX];
 	struct span password; /* borrowed until done() */
+	bool wants_scram;     /* make `keys` too if the password is right; scram_salt is given */
+	uint8_t scram_salt[SCRAM_SALT_LEN];
 	/* Asked just before the check would begin; false: it is not needed any more (the job is its owner's again). */
 	bool (*still_needed)(struct verify_job *job);
 	void (*done)(struct verify_job *job);
 	/* The result. */
 	bool right;
 	bool failed; /* no memory: nothing is known */
+	bool has_keys;
+	struct password_keys keys; /* the scram_* members */
 	/* Private. */
 	struct verify *verify;
 	struct worker_job work;

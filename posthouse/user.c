@@ -8,7 +8,7 @@
 
 _Static_assert(sizeof(((struct password_keys *)0)->hash) == PASSWORD_HASH_MAX, "both are crypto_pwhash_STRBYTES");
 
-/* A hash brings no SCRAM keys (they cannot be made from it): that user logs in by PLAIN and LOGIN until the next password. */
+/* A hash brings no SCRAM keys (they cannot be made from it): authd adds them when that user first logs in by PLAIN or LOGIN. */
 static bool make_credential(struct span password, bool hash_allowed, struct credential *out, struct error *err)
 {
 	struct password_keys keys;

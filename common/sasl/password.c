@@ -32,21 +32,29 @@ static bool prepare(struct span password, struct buffer *out, struct error *err)
 	return saslprep(password, out, err);
 }
 
-static bool make_prepared(struct span prepared, struct password_keys *out, struct error *err)
+static void make_scram(struct span prepared, const uint8_t salt[PASSWORD_SALT_LEN], struct password_keys *out)
 {
 	struct scram_keys keys;
+
+	memcpy(out->scram_salt, salt, PASSWORD_SALT_LEN);
+	out->scram_iterations = SCRAM_ITERATIONS;
+	scram_make_keys(prepared, span_make(salt, PASSWORD_SALT_LEN), SCRAM_ITERATIONS, &keys);
+	memcpy(out->scram_stored_key, keys.stored_key, SCRAM_HASH_LEN);
+	memcpy(out->scram_server_key, keys.server_key, SCRAM_HASH_LEN);
+	secret_wipe(&keys, sizeof(keys));
+}
+
+static bool make_prepared(struct span prepared, struct password_keys *out, struct error *err)
+{
+	uint8_t salt[PASSWORD_SALT_LEN];
 
 	if (prepared.len == 0) /* it was made of characters that are mapped to nothing */
 		return error_set(err, ERR_BAD_VALUE, "the password is empty");
 	memset(out, 0, sizeof(*out));
 	if (crypto_pwhash_str(out->hash, prepared.ptr, prepared.len, ARGON2_PASSES, ARGON2_MEMORY) != 0)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	random_bytes(out->scram_salt, sizeof(out->scram_salt));
-	out->scram_iterations = SCRAM_ITERATIONS;
-	scram_make_keys(prepared, span_make(out->scram_salt, sizeof(out->scram_salt)), SCRAM_ITERATIONS, &keys);
-	memcpy(out->scram_stored_key, keys.stored_key, SCRAM_HASH_LEN);
-	memcpy(out->scram_server_key, keys.server_key, SCRAM_HASH_LEN);
-	secret_wipe(&keys, sizeof(keys));
+	random_bytes(salt, sizeof(salt));
+	make_scram(prepared, salt, out);
 	return true;
 }
 
@@ -55,6 +63,18 @@ bool password_make(struct span password, struct password_keys *out, struct error
 	struct buffer prepared;
 	bool ok = prepare(password, &prepared, err) && make_prepared(buffer_span(&prepared), out, err);
 
+	secret_buffer_free(&prepared);
+	return ok;
+}
+
+bool password_make_scram(
+        struct span password, const uint8_t salt[PASSWORD_SALT_LEN], struct password_keys *out, struct error *err)
+{
+	struct buffer prepared;
+	bool ok = prepare(password, &prepared, err);
+
+	if (ok)
+		make_scram(buffer_span(&prepared), salt, out);
 	secret_buffer_free(&prepared);
 	return ok;
 }

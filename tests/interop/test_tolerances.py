@@ -165,34 +165,90 @@ def scram_final(password, client_first, server_first):
     return f"{without_proof},p={base64.b64encode(proof).decode()}", mac(mac(salted, b"Server Key"), message)
 
 
+def ask(wire, text):
+    wire.send(text + "\r\n")
+    return wire.line()
+
+
+def scram_login(wire, login, password, challenge, nonce="rOprNGfwEbeRWgbNEkqO"):
+    """A whole exchange: (the server's first message, its last line), the server's signature checked if it sends one."""
+
+    def decoded(line):
+        assert line.startswith(challenge), line
+        return base64.b64decode(line[len(challenge):].strip(), validate=True).decode()
+
+    first = f"n={login},r={nonce}"
+    server_first = decoded(ask(wire, "AUTH SCRAM-SHA-256 " + b64("n,," + first)))
+    final, signature = scram_final(password, first, server_first)
+    line = ask(wire, b64(final))
+    if line.startswith(challenge):
+        assert base64.b64decode(decoded(line).removeprefix("v=")) == signature
+        line = ask(wire, "")
+    return server_first, line
+
+
 @pytest.mark.parametrize("port, challenge, good, bad", [("submissions", b"334 ", b"235 ", b"535 "),
                                                         ("pop3s", b"+ ", b"+OK", b"-ERR [AUTH]")])
 @pytest.mark.parametrize("nonce", ["rOprNGfwEbeRWgbNEkqO", "n" * 256], ids=["usual nonce", "longest nonce"])
 def test_scram(site, port, challenge, good, bad, nonce):
     """mbsync picks SCRAM-SHA-256 when it is offered (section 7). The client's empty line answers the server's last word."""
     if "scram@" not in site.posthouse("user", "list"):
-        site.add_user("scram")  # not by fresh_user(): its users have no SCRAM keys
-
-    def ask(wire, text):
-        wire.send(text + "\r\n")
-        return wire.line()
-
-    def decoded(line):
-        assert line.startswith(challenge), line
-        return base64.b64decode(line[len(challenge):].strip(), validate=True).decode()
-
+        site.add_user("scram")  # not by fresh_user(): its users have no SCRAM keys yet
     for password in ("wrong", PASSWORD):
         with site.wire(port) as wire:
             if port == "submissions":
                 wire.smtp("EHLO x", 250)
-            first = f"n=scram@example.test,r={nonce}"
-            server_first = decoded(ask(wire, "AUTH SCRAM-SHA-256 " + b64("n,," + first)))
-            final, signature = scram_final(password, first, server_first)
-            line = ask(wire, b64(final))
-            if password == PASSWORD:
-                assert base64.b64decode(decoded(line).removeprefix("v=")) == signature
-                line = ask(wire, "")
+            _, line = scram_login(wire, "scram@example.test", password, challenge, nonce)
             assert line.startswith(good if password == PASSWORD else bad), line
+
+
+def salt(server_first):
+    return dict(part.split("=", 1) for part in server_first.split(","))["s"]
+
+
+def pop3_scram(site, login, password):
+    """(salt, whether it let us in)"""
+    with site.wire("pop3s") as reader:
+        server_first, line = scram_login(reader, login, password, b"+ ")
+        assert line.startswith((b"+OK", b"-ERR [AUTH]")), line
+        return salt(server_first), line.startswith(b"+OK")
+
+
+def keys_added(site, login):
+    return any("auth.scram_keys_added" in line and login in line for line in site.log_text().splitlines())
+
+
+def pop3_plain(site, login, password):
+    with site.wire("pop3s") as reader:
+        reader.pop3("AUTH PLAIN " + plain_token(login, password))
+
+
+def test_scram_after_an_import_with_hashes(site):
+    """A hash brings no SCRAM keys. Such a user is nobody to SCRAM until the first PLAIN login; then mbsync may come."""
+    login = "imported@example.test"
+    site.add_users(["imported"])
+    before, ok = pop3_scram(site, login, PASSWORD)
+    assert not ok
+    nobody, ok = pop3_scram(site, "no.such.user@example.test", PASSWORD)
+    assert not ok and len(base64.b64decode(nobody)) == len(base64.b64decode(before))
+    pop3_plain(site, login, PASSWORD)
+    wait_for(lambda: keys_added(site, login), 5, lambda: f"the keys are written\n{site.log_tail()}")
+    after, ok = pop3_scram(site, login, PASSWORD)
+    assert ok and after == before  # nor does the salt tell that somebody is a user by now
+    assert pop3_scram(site, login, "wrong")[1] is False
+
+
+def test_a_new_password_after_an_import_is_left_alone(site):
+    """Keys come to the imported hash alone: a password that was set in between has its own."""
+    login = "changed@example.test"
+    site.add_users(["changed"])
+    site.posthouse("user", "password", login, "--password-stdin", stdin="another one\n")
+    first, ok = pop3_scram(site, login, "another one")
+    assert ok
+    assert pop3_scram(site, login, PASSWORD)[1] is False
+    pop3_plain(site, login, "another one")
+    assert pop3_scram(site, login, "another one") == (first, True)
+    assert not keys_added(site, login)
 
 
 @pytest.mark.parametrize("commands", ["capa", "Capa", "user alice@example.test"])

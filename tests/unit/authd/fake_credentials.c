@@ -14,12 +14,21 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct credential accounts[ACCOUNTS_MAX];
 static size_t account_count;
 static uint32_t version;
-static bool broken;
-static unsigned finds, notes;
+static bool broken, writes_broken;
+static unsigned finds, notes, keys_asked, keys_added;
 
 struct credentials {
 	int unused;
 };
+
+static void set_scram(struct credential *to, const uint8_t *salt, uint32_t iterations, const uint8_t *stored_key,
+        const uint8_t *server_key)
+{
+	memcpy(to->scram_salt, salt, sizeof(to->scram_salt));
+	to->scram_iterations = iterations;
+	memcpy(to->scram_stored_key, stored_key, sizeof(to->scram_stored_key));
+	memcpy(to->scram_server_key, server_key, sizeof(to->scram_server_key));
+}
 
 static const struct password_keys *keys_of(const char *password)
 {
@@ -44,12 +53,12 @@ void fake_credentials_reset(void)
 	pthread_mutex_lock(&lock);
 	account_count = 0;
 	version++;
-	broken = false;
-	finds = notes = 0;
+	broken = writes_broken = false;
+	finds = notes = keys_asked = keys_added = 0;
 	pthread_mutex_unlock(&lock);
 }
 
-void fake_credentials_set(int64_t account_id, const char *login, const char *password)
+static void set(int64_t account_id, const char *login, const char *password, bool with_scram)
 {
 	const struct password_keys *keys = keys_of(password);
 	struct credential *credential = NULL;
@@ -66,12 +75,22 @@ void fake_credentials_set(int64_t account_id, const char *login, const char *pas
 	credential->account_id = account_id;
 	CHECK(span_copy(span_of(login), credential->login, sizeof(credential->login)));
 	memcpy(credential->password_hash, keys->hash, sizeof(credential->password_hash));
-	memcpy(credential->scram_salt, keys->scram_salt, sizeof(credential->scram_salt));
-	credential->scram_iterations = keys->scram_iterations;
-	memcpy(credential->scram_stored_key, keys->scram_stored_key, sizeof(credential->scram_stored_key));
-	memcpy(credential->scram_server_key, keys->scram_server_key, sizeof(credential->scram_server_key));
+	credential->scram_iterations = 0;
+	if (with_scram)
+		set_scram(credential, keys->scram_salt, keys->scram_iterations, keys->scram_stored_key,
+		        keys->scram_server_key);
 	version++;
 	pthread_mutex_unlock(&lock);
+}
+
+void fake_credentials_set(int64_t account_id, const char *login, const char *password)
+{
+	set(account_id, login, password, true);
+}
+
+void fake_credentials_import(int64_t account_id, const char *login, const char *password)
+{
+	set(account_id, login, password, false);
 }
 
 void fake_credentials_disable(int64_t account_id, bool disabled)
@@ -88,6 +107,13 @@ void fake_credentials_break(bool now)
 {
 	pthread_mutex_lock(&lock);
 	broken = now;
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_credentials_break_writes(bool now)
+{
+	pthread_mutex_lock(&lock);
+	writes_broken = now;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -109,6 +135,12 @@ unsigned fake_credentials_finds(void)
 unsigned fake_credentials_notes(void)
 {
 	return read_counter(&notes);
+}
+
+unsigned fake_credentials_keys(unsigned *added)
+{
+	*added = read_counter(&keys_added);
+	return read_counter(&keys_asked);
 }
 
 bool credentials_open(const char *data_dir, struct credentials **out, struct error *err)
@@ -156,6 +188,32 @@ bool credentials_note_login(struct credentials *credentials, int64_t account_id,
 	ok = !broken;
 	notes += ok;
 	version += ok;
+	pthread_mutex_unlock(&lock);
+	return ok || error_set(err, ERR_IO, "broken by the test");
+}
+
+static bool matches(const struct credential *stored, const struct credential *c)
+{
+	return stored->account_id == c->account_id && stored->scram_iterations == 0 &&
+	       strcmp(stored->password_hash, c->password_hash) == 0;
+}
+
+bool credentials_add_scram(struct credentials *credentials, const struct credential *c, bool *added, struct error *err)
+{
+	bool ok;
+
+	*added = false;
+	pthread_mutex_lock(&lock);
+	ok = !broken && !writes_broken;
+	for (size_t i = 0; ok && i < account_count; i++) {
+		if (!matches(&accounts[i], c))
+			continue;
+		set_scram(&accounts[i], c->scram_salt, c->scram_iterations, c->scram_stored_key, c->scram_server_key);
+		*added = true;
+		keys_added++;
+		version++;
+	}
+	keys_asked++;
 	pthread_mutex_unlock(&lock);
 	return ok || error_set(err, ERR_IO, "broken by the test");
 }

@@ -512,6 +512,92 @@ static void scram_unknown_user(void **state)
 	assert_memory_equal(first.salt, second.salt, 16);
 }
 
+static void wait_for_keys(unsigned asked, unsigned added)
+{
+	unsigned added_now;
+
+	for (int i = 0; i < 200 && fake_credentials_keys(&added_now) < asked; i++)
+		run_for(10);
+	assert_int_equal(fake_credentials_keys(&added_now), asked);
+	assert_int_equal(added_now, added);
+}
+
+/* Imported with a hash: nobody to SCRAM until the first password, and in the salt one never sees the difference. */
+static void imported_user_gets_scram_keys(void **state)
+{
+	struct outcome outcome;
+	struct auth_answer before, after;
+
+	fake_credentials_import(3, "carol@example.test", "carol's");
+	before = scram_first("carol@example.test");
+	assert_int_equal(before.iterations, SCRAM_ITERATIONS);
+	assert_int_equal(scram("carol@example.test", "carol's", &outcome), AUTH_WRONG);
+	assert_int_equal(login("192.0.2.1", "carol@example.test", "wrong"), AUTH_WRONG);
+	wait_for_keys(0, 0);
+	assert_int_equal(login("192.0.2.1", "Carol@example.test", "carol's"), AUTH_OK);
+	wait_for_keys(1, 1);
+	after = scram_first("carol@example.test");
+	assert_memory_equal(before.salt, after.salt, 16);
+	assert_int_equal(before.iterations, after.iterations);
+	assert_int_equal(scram("carol@example.test", "carol's", &outcome), AUTH_OK);
+	assert_int_equal(outcome.answer.account_id, 3);
+	assert_int_equal(scram("carol@example.test", "wrong", &outcome), AUTH_WRONG);
+	assert_int_equal(login("192.0.2.1", "carol@example.test", "carol's"), AUTH_OK); /* remembered */
+	assert_int_equal(login("192.0.2.1", "alice@example.test", "alice's"), AUTH_OK); /* has keys */
+	wait_for_keys(1, 1);
+}
+
+/* The password changes while the old one is being checked: the keys of the old one are not written. */
+static void changed_password_keeps_its_keys(void **state)
+{
+	static void (*const change[])(
+	        int64_t, const char *, const char *) = { fake_credentials_set, fake_credentials_import };
+	static const char *const names[] = { "carol@example.test", "dave@example.test" };
+	struct outcome outcome;
+
+	for (unsigned i = 0; i < ARRAY_LEN(change); i++) {
+		unsigned finds = fake_credentials_finds();
+
+		fake_credentials_import(3 + i, names[i], "old");
+		ask(&outcome, "192.0.2.1", names[i], "old");
+		while (fake_credentials_finds() == finds) /* auth.db is read: it is the old hash that is checked */
+			uv_run(&loop, UV_RUN_NOWAIT);
+		change[i](3 + i, names[i], "new");
+		assert_int_equal(wait_for(&outcome), AUTH_OK);
+		wait_for_keys(i + 1, 0);
+		assert_int_equal(scram(names[i], "old", &outcome), AUTH_WRONG);
+	}
+	assert_int_equal(scram(names[0], "new", &outcome), AUTH_OK);
+	assert_int_equal(scram(names[1], "new", &outcome), AUTH_WRONG); /* imported: once more */
+	assert_int_equal(login("192.0.2.1", names[1], "new"), AUTH_OK);
+	wait_for_keys(3, 1);
+	assert_int_equal(scram(names[1], "new", &outcome), AUTH_OK);
+}
+
+/* A full disk costs the keys, not the login; nobody who is disabled gets any. */
+static void keys_that_cannot_be_written(void **state)
+{
+	struct outcome outcome;
+
+	fake_credentials_import(3, "carol@example.test", "carol's");
+	fake_credentials_disable(3, true);
+	assert_int_equal(login("192.0.2.1", "carol@example.test", "carol's"), AUTH_DISABLED);
+	fake_credentials_disable(3, false);
+	fake_credentials_break_writes(true);
+	assert_int_equal(login("192.0.2.1", "carol@example.test", "carol's"), AUTH_OK);
+	wait_for_keys(1, 0);
+	assert_int_equal(
+	        login("192.0.2.1", "carol@example.test", "carol's"), AUTH_OK); /* remembered: not tried again */
+	wait_for_keys(1, 0);
+	assert_int_equal(scram("carol@example.test", "carol's", &outcome), AUTH_WRONG);
+	fake_credentials_break_writes(false);
+	stop_authd(); /* and with it what is remembered */
+	start_authd();
+	assert_int_equal(login("192.0.2.1", "carol@example.test", "carol's"), AUTH_OK);
+	wait_for_keys(2, 1);
+	assert_int_equal(scram("carol@example.test", "carol's", &outcome), AUTH_OK);
+}
+
 /* --- the socket ------------------------------------------------------------------------------------------------ */
 
 static int connect_raw(void)
@@ -731,6 +817,9 @@ int main(void)
 		TEST(notes_are_written_at_the_end),
 		TEST(scram_both_ways),
 		TEST(scram_unknown_user),
+		TEST(imported_user_gets_scram_keys),
+		TEST(changed_password_keeps_its_keys),
+		TEST(keys_that_cannot_be_written),
 		TEST(nonsense_is_cut_off),
 		TEST(same_id_twice_is_cut_off),
 		TEST(deaf_process),

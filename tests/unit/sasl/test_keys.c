@@ -137,6 +137,25 @@ static void password_both_ways(void **state)
 	assert_memory_equal(again.server_key, keys.scram_server_key, SCRAM_HASH_LEN);
 }
 
+static void scram_alone(void **state)
+{
+	static const uint8_t salt[PASSWORD_SALT_LEN] = "sixteen octets.";
+	struct password_keys keys = { 0 };
+	struct scram_keys want;
+	struct error err;
+
+	/* prepared like the password of password_make() */
+	assert_true(password_make_scram(SPAN("gru\xCC\x88\xC3\x9F dich"), salt, &keys, &err));
+	scram_make_keys(SPAN("gr\xC3\xBC\xC3\x9F dich"), span_make(salt, sizeof(salt)), keys.scram_iterations, &want);
+	assert_int_equal(keys.scram_iterations, SCRAM_ITERATIONS);
+	assert_memory_equal(keys.scram_salt, salt, sizeof(salt));
+	assert_memory_equal(keys.scram_stored_key, want.stored_key, SCRAM_HASH_LEN);
+	assert_memory_equal(keys.scram_server_key, want.server_key, SCRAM_HASH_LEN);
+	assert_string_equal(keys.hash, "");
+	assert_false(password_make_scram(SPAN("gr\xFC\xDF dich"), salt, &keys, &err));
+	assert_int_equal(err.code, ERR_BAD_VALUE);
+}
+
 static void password_refused(void **state)
 {
 	static char longest[PASSWORD_MAX + 1];
@@ -214,6 +233,7 @@ int main(void)
 		cmocka_unit_test(scram_example),
 		cmocka_unit_test(saslprep_table),
 		cmocka_unit_test(password_both_ways),
+		cmocka_unit_test(scram_alone),
 		cmocka_unit_test(password_refused),
 		cmocka_unit_test(usable_hashes),
 		cmocka_unit_test(unknown_costs_the_same),
