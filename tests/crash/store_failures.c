@@ -13,6 +13,7 @@
 #include "storage/credentials.h"
 #include "storage/directory.h"
 #include "storage/mailbox.h"
+#include "storage/messages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,14 +31,17 @@
 #define NOW_MS  INT64_C(1800000000000)
 #define N_MAX   100000
 
-#define READ_SUM (40 + 5) /* octets of the mailboxes' names, and messages in them */
+#define VIEW_NAMES  (5 + 6 + 4 + 7 + 4 + 5) /* octets of the subscribed names */
+#define VIEW_OCTETS (4000 + 4000 + 14 + 7)  /* what rows hold of the messages in INBOX, and one mark */
+#define READ_SUM    (40 + 5)                /* octets of the mailboxes' names, and messages in them */
 
 struct scene {
 	char dir[160];
 	struct store *store;
 	struct directory *directory;
 	struct credentials *credentials;
-	int64_t inbox, trash;
+	int64_t inbox, trash, archive;
+	uint64_t modseq;
 };
 
 typedef bool operation(struct scene *scene, struct error *err);
@@ -288,6 +292,104 @@ static bool expunge(struct scene *scene, struct error *err)
 	return ok;
 }
 
+/* A condition that one message does not meet, and a keyword that is new. */
+static bool flags_conditional(struct scene *scene, struct error *err)
+{
+	static const struct span names[] = { { "$Forwarded", 10 }, { "work", 4 } };
+	const struct message_flags first = { .system = FLAG_FLAGGED }, second = { FLAG_ANSWERED, names, 2 };
+	struct batch *batch = batch_new(NULL);
+	bool built = batch != NULL && batch_flags(batch, scene->inbox, some, 1, FLAGS_ADD, &first, UINT64_MAX) &&
+	             batch_flags(batch, scene->inbox, some, 2, FLAGS_SET, &second, scene->modseq);
+	bool ok = commit(scene, &batch, built, err);
+
+	if (ok && (batch_result(batch)->row_count != 2 || batch_result(batch)->modified_count != 1))
+		ok = error_set(err, ERR_INTERNAL, "the condition was not kept");
+	batch_free(&batch);
+	return ok;
+}
+
+/* All numbers are given, all but one are in no use any more, and a name comes. */
+static bool keywords_again(struct scene *scene, struct error *err)
+{
+	enum { REST = FLAG_KEYWORD_COUNT - 1 }; /* another message has the first */
+	static char texts[REST][8];
+	struct span names[REST], fresh = SPAN("fresh");
+	const struct message_flags all = { .keywords = names, .keyword_count = REST };
+	const struct message_flags one = { .keywords = &fresh, .keyword_count = 1 };
+	struct batch *batch = batch_new(NULL);
+	bool built, ok;
+
+	for (int i = 0; i < REST; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "k%d", i);
+		names[i] = span_of(texts[i]);
+	}
+	built = batch != NULL && batch_flags(batch, scene->inbox, some, 1, FLAGS_ADD, &all, UINT64_MAX) &&
+	        batch_flags(batch, scene->inbox, some, 1, FLAGS_REMOVE, &all, UINT64_MAX) &&
+	        batch_flags(batch, scene->inbox, some, 1, FLAGS_ADD, &one, UINT64_MAX);
+	ok = commit(scene, &batch, built, err);
+	batch_free(&batch);
+	return ok;
+}
+
+static bool expunge_deleted(struct scene *scene, struct error *err)
+{
+	const struct message_flags deleted = { .system = FLAG_DELETED };
+	struct batch *batch = batch_new(NULL);
+	bool built = batch != NULL && batch_flags(batch, scene->inbox, some, 2, FLAGS_ADD, &deleted, UINT64_MAX) &&
+	             batch_expunge_deleted(batch, scene->inbox, NULL, 0);
+	bool ok = commit(scene, &batch, built, err);
+
+	if (ok && batch_result(batch)->removed_count != 2)
+		ok = error_set(err, ERR_INTERNAL, "removed others");
+	batch_free(&batch);
+	return ok;
+}
+
+/* MULTIAPPEND: three messages with flags in one batch, one of them large. */
+static bool append_many(struct scene *scene, struct error *err)
+{
+	static const struct span name = { "$Label", 6 };
+	struct batch *batch = batch_new(NULL);
+	struct body bodies[3] = { 0 };
+	bool ok = true, built = batch != NULL;
+
+	for (int i = 0; ok && i < 3; i++) {
+		ok = make_body(scene, &bodies[i], i == 1 ? 100000 : 3000, err);
+		bodies[i].message.flags = (struct message_flags) { FLAG_SEEN, &name, 1 };
+		built = ok && built && batch_append(batch, scene->trash, &bodies[i].message);
+	}
+	ok = ok && commit(scene, &batch, built, err);
+	batch_free(&batch);
+	for (int i = 0; i < 3; i++)
+		spool_free(&bodies[i].spool);
+	return ok;
+}
+
+/* A tree under a new parent, and INBOX, which leaves its messages behind. */
+static bool rename_trees(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch,
+	        batch != NULL && batch_mailbox_rename(batch, scene->archive, SPAN("new/tree")) &&
+	                batch_mailbox_rename(batch, scene->inbox, SPAN("new/old mail")),
+	        err);
+
+	batch_free(&batch);
+	return ok;
+}
+
+static bool subscribe(struct scene *scene, struct error *err)
+{
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(scene, &batch,
+	        batch != NULL && batch_mailbox_subscribe(batch, SPAN("not there"), true) &&
+	                batch_mailbox_subscribe(batch, SPAN("Trash"), false),
+	        err);
+
+	batch_free(&batch);
+	return ok;
+}
+
 static bool mailbox_create(struct scene *scene, struct error *err)
 {
 	struct batch *batch = batch_new(NULL);
@@ -321,6 +423,49 @@ static bool mailbox_delete(struct scene *scene, struct error *err)
 static void look_at(void *arg, struct span name, const struct mailbox_info *info)
 {
 	*(uint64_t *)arg += name.len + info->messages;
+}
+
+static void look_at_name(void *arg, struct span name)
+{
+	*(uint64_t *)arg += name.len;
+}
+
+static bool look_at_message(void *arg, size_t i, const struct stored_message *m)
+{
+	(void)i;
+	*(uint64_t *)arg += m->header.len + m->rest.len + (m->in_file ? 7 : 0) + (m->damaged ? 1000000 : 0);
+	return true;
+}
+
+/* What views and FETCH read. */
+static bool read_view(struct scene *scene, struct error *err)
+{
+	struct mailbox_snapshot snapshot = { 0 };
+	struct keyword_list keywords = { 0 };
+	const uint32_t uids[] = { 1, 2, 3 };
+	int64_t ids[3], dates[3];
+	struct account *account;
+	uint64_t sum = 0;
+	bool ok;
+
+	if (!account_open(scene->store, ACCOUNT, &account, err))
+		return false;
+	ok = mailbox_snapshot(account, scene->inbox, &snapshot, err) && account_keywords(account, &keywords, err) &&
+	     subscription_list(account, look_at_name, &sum, err) &&
+	     mailbox_save_dates(account, scene->inbox, uids, 3, dates, err);
+	if (ok && (snapshot.count != 3 || sum != VIEW_NAMES || dates[2] != NOW_MS / 1000 ||
+	                  keywords.version != snapshot.keywords.version || keywords.names[0].len != 5))
+		ok = error_set(err, ERR_INTERNAL, "read something else");
+	for (size_t i = 0; ok && i < 3; i++)
+		ids[i] = snapshot.rows[i].message_id;
+	sum = 0;
+	ok = ok && messages_read(account, ids, 3, WANT_META | WANT_ENVELOPE | WANT_BYTES, look_at_message, &sum, err);
+	if (ok && sum != VIEW_OCTETS)
+		ok = error_set(err, ERR_INTERNAL, "read other octets: %lu", (unsigned long)sum);
+	mailbox_snapshot_free(&snapshot);
+	keyword_list_free(&keywords);
+	account_release(&account);
+	return ok;
 }
 
 /* Everything that only reads, in one borrowing. */
@@ -414,6 +559,13 @@ static const struct row rows[] = {
 	{ "append once", append_once, true, true },
 	{ "append group", append_group, true, true },
 	{ "flags", flags, true, true },
+	{ "flags conditional", flags_conditional, true, true },
+	{ "keywords again", keywords_again, true, true },
+	{ "append many", append_many, true, true },
+	{ "expunge deleted", expunge_deleted, true, true },
+	{ "rename trees", rename_trees, true, true },
+	{ "subscribe", subscribe, true, true },
+	{ "read view", read_view, false, true },
 	{ "copy", copy, true, true },
 	{ "move", move, true, true },
 	{ "expunge", expunge, true, true },
@@ -442,6 +594,7 @@ static void must(bool ok, const struct error *err)
 static void open_scene(struct scene *scene, const char *dir)
 {
 	struct store_settings settings = { .data_dir = dir };
+	struct account_usage usage;
 	struct mailbox_info info;
 	struct account *account;
 	struct error err;
@@ -456,6 +609,10 @@ static void open_scene(struct scene *scene, const char *dir)
 	scene->inbox = info.id;
 	must(mailbox_find(account, SPAN("Trash"), &info, &err), &err);
 	scene->trash = info.id;
+	must(mailbox_find(account, SPAN("Archive"), &info, &err), &err);
+	scene->archive = info.id;
+	must(account_usage(account, &usage, &err), &err);
+	scene->modseq = usage.modseq;
 	account_release(&account);
 }
 
@@ -464,6 +621,18 @@ static void close_scene(struct scene *scene)
 	store_close(&scene->store);
 	directory_close(&scene->directory);
 	credentials_close(&scene->credentials);
+}
+
+static bool label(struct scene *scene, struct error *err)
+{
+	static const struct span name = { "first", 5 };
+	const struct message_flags flags = { .keywords = &name, .keyword_count = 1 };
+	struct batch *batch = batch_new(NULL);
+	bool ok = commit(
+	        scene, &batch, batch_flags(batch, scene->inbox, some + 1, 1, FLAGS_ADD, &flags, UINT64_MAX), err);
+
+	batch_free(&batch);
+	return ok;
 }
 
 static void make_template(const char *dir)
@@ -478,6 +647,7 @@ static void make_template(const char *dir)
 	must(append_small(&scene, &err), &err);
 	must(append_large(&scene, &err), &err);
 	must(copy(&scene, &err), &err);
+	must(label(&scene, &err), &err);
 	struct batch *batch = batch_new(NULL);
 	must(commit(&scene, &batch, batch_mailbox_create(batch, SPAN("Archive/x"), USE_NONE), &err), &err);
 	batch_free(&batch);
