@@ -26,6 +26,7 @@ bool sequence_set_parse(struct span *in, bool saved_allowed, struct arena *arena
 void sequence_set_resolve(struct sequence_set *set, uint32_t largest);
 /* Of a resolved set. */
 bool sequence_set_contains(const struct sequence_set *set, uint32_t number);
+bool sequence_set_has_star(const struct sequence_set *set); /* of one that is not resolved */
 /* Appends "1:3,5" for rising numbers. False when out is full. */
 bool sequence_set_write(struct buffer *out, const uint32_t *numbers, size_t count);
 
