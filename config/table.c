@@ -92,7 +92,7 @@ const struct setting setting_table[] = {
 
 	{ "imap", "idle_timeout", &type_duration, "31m", MEMBER(imap.idle_timeout), 30 * MINUTE, 7 * DAY, NULL,
 	        "A client that is silent for so long after it has logged in is disconnected; RFC 9051 §5.4 asks for at least 30 minutes." },
-	{ "imap", "index_memory", &type_size, "64M", MEMBER(imap.index_memory), MIB, 64 * 1024 * MIB, NULL,
+	{ "imap", "index_memory", &type_size, "64M", MEMBER(imap.index_memory), MIB, 65536ull * MIB, NULL,
 	        "Memory of each worker for the lists of mailboxes that nobody has open just now, about 24 bytes a message: opening one "
 	        "of these again does not read the disk." },
 

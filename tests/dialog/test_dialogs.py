@@ -1,4 +1,4 @@
-"""One case for each transcript in dialog/smtp and dialog/pop3; the format: harness/README.md."""
+"""One case for each transcript in dialog/smtp, dialog/pop3 and dialog/imap; the format: harness/README.md."""
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,7 @@ from harness.dialog import Player, dialog_files, parse, settings_of
 from harness.site import Site
 
 HERE = Path(__file__).resolve().parent
-FILES = [path for folder in ("smtp", "pop3") for path in dialog_files(HERE / folder)]
+FILES = [path for folder in ("smtp", "pop3", "imap") for path in dialog_files(HERE / folder)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from harness.site import DOMAIN, HOSTNAME, PASSWORD, PORTS
 from harness.wire import Wire, WireError, plain_token
 
 C_LINE = re.compile(r"C(\+?)(?:\(([^)]*)\))?:(?: (.*))?$", re.S)
-S_WORDS = {"has", "hasnt", "lines"}
+S_WORDS = {"has", "hasnt", "lines", "to"}
 DIRECTIVES = {  # name: (fewest arguments, most)
     "port": (1, 1), "session": (1, 1), "starttls": (0, 0), "tls": (0, 0), "login": (1, 2), "user": (1, 2),
     "deliver": (1, 1), "setting": (2, 99), "command": (1, 99), "restart": (0, 0), "split": (0, 0), "nosplit": (0, 0),
@@ -81,6 +81,10 @@ class Session:
     def is_pop3(self):
         return self.port.startswith("pop3")
 
+    @property
+    def is_imap(self):
+        return self.port.startswith("imap")
+
 
 class Player:
     def __init__(self, site, port, steps, name="dialog"):
@@ -123,7 +127,7 @@ class Player:
         if self.current not in self.sessions:
             wire = Wire(("127.0.0.1", self.site.ports[self.port]), timeout=self.timeout)
             self.sessions[self.current] = Session(wire, self.port)
-            if self.port in ("submissions", "pop3s"):
+            if self.port in ("submissions", "pop3s", "imaps"):
                 wire.start_tls(self.site.ca.context(), HOSTNAME)
         session = self.sessions[self.current]
         session.wire.timeout = self.timeout
@@ -156,11 +160,17 @@ class Player:
         session = self.session()
         pattern = step.text
         session.reply = [self.read_line(session)]
-        continues = not session.is_pop3 and not re.match(r"\d\d\d-", pattern)
+        continues = not (session.is_pop3 or session.is_imap) and not re.match(r"\d\d\d-", pattern)
         while continues and re.match(rb"\d\d\d-", session.reply[-1]):
             session.reply.append(self.read_line(session))
         if not self.matches(pattern, session.reply[-1], bind=True):
             raise WireError(f"wanted: {pattern}\ngot:    {session.reply[-1].decode('utf-8', 'backslashreplace')}")
+
+    def do_s_to(self, step, index):
+        session = self.session()
+        session.reply = [self.read_line(session)]
+        while not self.matches(step.text, session.reply[-1], bind=True):
+            session.reply.append(self.read_line(session))
 
     def read_line(self, session):
         line = session.wire.line()
@@ -212,6 +222,8 @@ class Player:
     def matches(self, pattern, line, bind):
         """Whether a line is like a pattern; bind: sets the variables it meets first here."""
         regex, at, new = b"", 0, set()
+        if self.session().is_imap and pattern.startswith("* "):
+            pattern = "\\" + pattern  # an untagged response
         token = re.compile(r"\\x([0-9a-fA-F]{2})|\\([rnt\\$*])|\$b64\(([^)]*)\)|\$([a-z][a-z0-9_]*)|(\*)")
         for match in token.finditer(pattern):
             regex += re.escape(pattern[at : match.start()].encode())
@@ -253,6 +265,8 @@ class Player:
         session = self.session()
         if session.is_pop3:
             session.wire.pop3("STLS")
+        elif session.is_imap:
+            session.wire.imap("STARTTLS")
         else:
             session.wire.smtp("STARTTLS", 220)
         self.do_directive_tls(step, index)
@@ -264,6 +278,8 @@ class Player:
         self.show("!", f"login {user}")
         if session.is_pop3:
             session.wire.pop3("AUTH PLAIN " + token)
+        elif session.is_imap:
+            session.wire.imap("AUTHENTICATE PLAIN " + token)
         else:
             session.wire.smtp("AUTH PLAIN " + token, 235)
 

@@ -33,12 +33,12 @@ POSTHOUSE = BUILD / "posthouse" / "posthouse"
 HOSTNAME = "mail.example.test"
 DOMAIN = "example.test"
 PASSWORD = "secret"
-PORTS = ("smtp", "submission", "submissions", "pop3", "pop3s")
+PORTS = ("smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps")
 START_SECONDS = 30
 STOP_SECONDS = 45
 SERVICE_USER = "nobody"  # when root
 SANITIZED = bool(os.environ.get("POSTHOUSE_SANITIZE"))  # memory is the sanitizer's then, and seccomp is left out
-DAEMONS = ("authd", "smtpd", "pop3d")
+DAEMONS = ("authd", "smtpd", "pop3d", "imapd")
 
 BAD_LOG = re.compile(
     r"check\.failed|AddressSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:"
@@ -260,7 +260,7 @@ class Site:
             with Wire(("127.0.0.1", self.ports[name]), timeout=5) as wire:
                 if name.endswith("s"):
                     wire.start_tls(self.ca.context(), HOSTNAME)
-                return wire.line()[:3] in (b"220", b"+OK")
+                return wire.line()[:4].rstrip(b" -") in (b"220", b"+OK", b"* OK")
         except (OSError, AssertionError):
             return False
 
@@ -359,7 +359,7 @@ class Site:
         if tls if tls is not None else port.endswith("s"):
             wire.start_tls(self.ca.context(), HOSTNAME)
         if greeting:
-            if port.startswith("pop3"):
+            if port.startswith(("pop3", "imap")):
                 wire.greeting = wire.line()
             else:
                 wire.greeting = b"\n".join(wire.reply())
@@ -391,6 +391,12 @@ class Site:
     def pop3_wire(self, user, port="pop3", **options):
         wire = self.wire(port, **options)
         wire.pop3("AUTH PLAIN " + plain_token(user if "@" in user else f"{user}@{DOMAIN}", PASSWORD))
+        return wire
+
+    def imap_wire(self, user, port="imap", **options):
+        """Logged in."""
+        wire = self.wire(port, **options)
+        wire.imap("AUTHENTICATE PLAIN " + plain_token(user if "@" in user else f"{user}@{DOMAIN}", PASSWORD))
         return wire
 
     def send(self, sender, recipients, message, port="smtp", login=None, starttls=False):

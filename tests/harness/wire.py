@@ -126,6 +126,19 @@ class Wire:
                 return lines
             lines.append(line[1:] if line.startswith(b".") else line)
 
+    # IMAP
+    def imap(self, command, want="OK"):
+        """Sends a command with a tag of its own; returns all lines up to the tagged one (literals: as lines too)."""
+        self.tag_number = getattr(self, "tag_number", 0) + 1
+        tag = b"w%d " % self.tag_number
+        self.send(tag + (command if isinstance(command, bytes) else command.encode()) + b"\r\n")
+        lines = [self.line()]
+        while not lines[-1].startswith(tag):
+            lines.append(self.line())
+        if want is not None and not lines[-1].startswith(tag + want.encode()):
+            raise WireError(f"wanted {want}, got {lines[-1]!r}")
+        return lines
+
     def close(self):
         try:
             self.sock.close()
