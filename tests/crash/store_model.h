@@ -14,11 +14,17 @@
 #define MODEL_BATCH     24
 #define MODEL_MAILBOXES 16
 
+#define MODEL_KEYWORDS 80 /* more than an account can have at a time */
+
+/* Flags as the model has them: the system's as they are, and at most one keyword, "mk<n>", as n + 1 from here on. */
+#define MODEL_KEYWORD_SHIFT 8
+
 struct entry {
 	uint32_t tag; /* written into the message, with the process's number */
 	uint32_t uid;
 	int64_t mailbox;
 	uint64_t flags;
+	uint64_t modseq; /* of the commit that changed it last */
 	bool live;
 };
 
@@ -35,7 +41,8 @@ enum pending_type {
 	PENDING_MOVE,
 	PENDING_FLAGS,
 	PENDING_EXPUNGE,
-	PENDING_MAILBOX
+	PENDING_MAILBOX,
+	PENDING_TREE
 };
 
 struct model {
@@ -54,6 +61,7 @@ struct model {
 	uint32_t indices[MODEL_BATCH];
 	uint32_t mailbox_index; /* PENDING_MAILBOX: which, and its name if it happens; "" for deleted */
 	char mailbox_name[40];
+	char root[24], new_root[24]; /* what the names of its mailboxes begin with; PENDING_TREE: and will begin with */
 };
 
 /* One process: works on the account until `stop` is set. Exits the process on a contradiction. */

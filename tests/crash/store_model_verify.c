@@ -58,25 +58,49 @@ static bool read_tag(struct state *s, const struct message_row *row, struct foun
 	return ok;
 }
 
+/* In the model's form; UINT64_MAX when that cannot be. */
+static uint64_t model_flags(const struct keyword_list *keywords, uint64_t flags)
+{
+	uint64_t out = flags & FLAG_SYSTEM;
+	uint32_t number;
+
+	for (unsigned n = 0; n < FLAG_KEYWORD_COUNT; n++) {
+		struct span name = keywords->names[n];
+
+		if ((flags >> (FLAG_KEYWORD_FIRST + n) & 1) == 0)
+			continue;
+		if (out >> MODEL_KEYWORD_SHIFT != 0 || !span_take_word(&name, "mk") ||
+		        !span_take_number(&name, MODEL_KEYWORDS, &number) || name.len != 0)
+			return UINT64_MAX;
+		out |= (uint64_t)(number + 1) << MODEL_KEYWORD_SHIFT;
+	}
+	return out;
+}
+
 static void read_mailbox(struct state *s, int64_t id)
 {
+	struct mailbox_snapshot snapshot;
 	struct message_row *rows;
 	size_t count;
 	struct error err;
 
-	if (!mailbox_rows(s->account, id, &rows, &count, &err))
+	if (!mailbox_snapshot(s->account, id, &snapshot, &err))
 		abort();
+	rows = snapshot.rows;
+	count = snapshot.count;
 	s->rows = realloc(s->rows, (s->count + count + 1) * sizeof(*s->rows));
 	for (size_t i = 0; i < count; i++) {
 		struct found *found = &s->rows[s->count++];
 
-		*found = (struct found) { .mailbox = id, .uid = rows[i].uid, .flags = rows[i].flags };
+		*found = (struct found) {
+			.mailbox = id, .uid = rows[i].uid, .flags = model_flags(&snapshot.keywords, rows[i].flags)
+		};
 		if (!read_tag(s, &rows[i], found)) {
 			fprintf(stderr, "mailbox %" PRId64 " UID %u cannot be read\n", id, rows[i].uid);
 			s->problems++;
 		}
 	}
-	free(rows);
+	mailbox_snapshot_free(&snapshot);
 }
 
 static int compare_found(const void *a, const void *b)
@@ -154,18 +178,31 @@ static uint32_t count_new(struct state *s, const struct model *model)
 	return count;
 }
 
-static void verify_pending_rows(struct state *s, const struct model *model, uint32_t *there, uint32_t *changed)
+/* Of the rows that the pending batch is about. */
+struct pending_rows {
+	uint32_t there;
+	uint32_t old, new, other; /* PENDING_FLAGS: the flags; where old and new are the same, neither */
+};
+
+static struct pending_rows look_at_pending(struct state *s, const struct model *model)
 {
-	*there = *changed = 0;
+	struct pending_rows rows = { 0 };
+
 	for (uint32_t i = 0; i < model->entry_count; i++) {
+		const struct entry *entry = &model->entries[i];
 		struct found *found;
 
-		if (!model->entries[i].live || !is_pending(model, i))
+		if (!entry->live || !is_pending(model, i))
 			continue;
-		found = look_up(s, model, &model->entries[i]);
-		*there += found != NULL;
-		*changed += found != NULL && found->flags == model->flags;
+		found = look_up(s, model, entry);
+		rows.there += found != NULL;
+		if (found == NULL || (found->flags == entry->flags && entry->flags == model->flags))
+			continue;
+		rows.old += found->flags == entry->flags;
+		rows.new += found->flags == model->flags;
+		rows.other += found->flags != entry->flags && found->flags != model->flags;
 	}
+	return rows;
 }
 
 static bool own_mailbox_exists(const struct state *s, const struct model *model)
@@ -179,12 +216,12 @@ static bool own_mailbox_exists(const struct state *s, const struct model *model)
 
 static void verify_pending(struct state *s, const struct model *model)
 {
-	uint32_t there, changed, new, count = model->count;
+	struct pending_rows rows = look_at_pending(s, model);
+	uint32_t there = rows.there, count = model->count, new = count_new(s, model);
 
-	verify_pending_rows(s, model, &there, &changed);
-	new = count_new(s, model);
 	switch (model->pending) {
 	case PENDING_NONE:
+	case PENDING_TREE:
 		if (new != 0)
 			problem(s, model, "messages that were gone or never there:", new);
 		break;
@@ -200,7 +237,8 @@ static void verify_pending(struct state *s, const struct model *model)
 	case PENDING_FLAGS:
 		if (there != count || new != 0)
 			problem(s, model, "a message lost while flags changed", there);
-		/* not counted: old flags may be equal to the new ones */
+		if ((rows.old != 0 && rows.new != 0) || rows.other != 0)
+			problem(s, model, "half a change of flags:", rows.new);
 		break;
 	case PENDING_EXPUNGE:
 		if ((there != 0 && there != count) || new != 0)
@@ -213,25 +251,43 @@ static void verify_pending(struct state *s, const struct model *model)
 	}
 }
 
+/* The name that the tree's renaming gives. */
+static bool is_renamed(const struct model *model, const char *found, const char *own)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "%s%s", model->new_root, own + strlen(model->root));
+	return strcmp(found, name) == 0;
+}
+
 static void verify_mailboxes(struct state *s, const struct model *model)
 {
+	unsigned renamed = 0, kept = 0;
+
 	for (uint32_t i = 0; i < MODEL_MAILBOXES; i++) {
 		const struct own_mailbox *own = &model->mailboxes[i];
 		bool pending = model->pending == PENDING_MAILBOX && model->mailbox_index == i, found = false;
 
 		for (size_t n = 0; n < s->mailbox_count; n++) {
+			const char *name = s->mailboxes[n].name;
+
 			if (s->mailboxes[n].id != own->id)
 				continue;
 			found = true;
 			if (!own->live && !pending)
 				problem(s, model, "a deleted mailbox is there", (uint64_t)own->id);
-			if (strcmp(s->mailboxes[n].name, own->name) != 0 &&
-			        !(pending && strcmp(s->mailboxes[n].name, model->mailbox_name) == 0))
+			if (strcmp(name, own->name) == 0)
+				kept++;
+			else if (model->pending == PENDING_TREE && is_renamed(model, name, own->name))
+				renamed++;
+			else if (!(pending && strcmp(name, model->mailbox_name) == 0))
 				problem(s, model, "wrong name of mailbox", (uint64_t)own->id);
 		}
 		if (own->live && !found && !(pending && model->mailbox_name[0] == '\0'))
 			problem(s, model, "lost mailbox", (uint64_t)own->id);
 	}
+	if (renamed > 0 && kept > 0)
+		problem(s, model, "half a tree was renamed:", renamed);
 }
 
 unsigned model_verify(const char *dir, int64_t account, struct model *const *models, size_t count)

@@ -24,6 +24,7 @@ struct worker {
 	uint64_t feed_modseq;
 	uint64_t *feed_flags; /* by UID; UINT64_MAX: not there */
 	size_t feed_size;
+	struct keyword_list feed_keywords;
 };
 
 static _Noreturn void contradiction(const struct worker *w, const char *what, const struct error *err)
@@ -57,6 +58,46 @@ static void commit(struct worker *w, struct batch **batch)
 	if (batch_result(*batch)->error.code != ERR_NONE)
 		contradiction(w, "batch", &batch_result(*batch)->error);
 	w->model->commits++;
+}
+
+/* At most one keyword goes with the flags. */
+struct flags_wanted {
+	char name[8];
+	struct span keyword;
+	struct message_flags flags;
+};
+
+static uint64_t choose_flags(struct worker *w)
+{
+	uint64_t flags = below(w, 32);
+
+	if (below(w, 6) == 0)
+		flags |= (uint64_t)(1 + below(w, MODEL_KEYWORDS)) << MODEL_KEYWORD_SHIFT;
+	return flags;
+}
+
+static void want_flags(struct flags_wanted *out, uint64_t flags)
+{
+	uint64_t number = flags >> MODEL_KEYWORD_SHIFT;
+
+	snprintf(out->name, sizeof(out->name), "%s%u", number % 2 == 0 ? "mk" : "MK", (unsigned)(number - 1) % 100);
+	out->keyword = span_of(out->name);
+	out->flags = (struct message_flags) { flags & FLAG_SYSTEM, &out->keyword, number != 0 };
+}
+
+/* False: there are too many keywords now, and nothing was done. */
+static bool commit_flags(struct worker *w, struct batch **batch)
+{
+	struct error err;
+
+	if (!account_commit(w->account, batch, 1, &err))
+		contradiction(w, "commit", &err);
+	if (batch_result(*batch)->error.code == ERR_LIMIT)
+		return false;
+	if (batch_result(*batch)->error.code != ERR_NONE)
+		contradiction(w, "batch", &batch_result(*batch)->error);
+	w->model->commits++;
+	return true;
 }
 
 static int64_t some_mailbox(struct worker *w)
@@ -114,27 +155,33 @@ static void do_append(struct worker *w)
 	struct model *model = w->model;
 	struct batch *batch = batch_new(NULL);
 	uint32_t count = 1 + below(w, 4), last = 0;
+	struct flags_wanted wanted;
+	bool done;
 
 	model->target = some_mailbox(w);
 	model->count = count;
-	model->flags = below(w, 2) ? FLAG_SEEN : 0;
+	model->flags = choose_flags(w);
+	want_flags(&wanted, model->flags);
 	for (uint32_t i = 0; i < count; i++) {
-		struct new_message message = { .summary = &summaries[i], .flags.system = model->flags };
+		struct new_message message = { .summary = &summaries[i], .flags = wanted.flags };
 
 		model->tags[i] = model->next_tag++;
 		message.body = spools[i] = make_body(w, model->tags[i], &summaries[i]);
 		batch_append(batch, model->target, &message);
 	}
 	model->pending = PENDING_APPEND;
-	commit(w, &batch);
+	done = commit_flags(w, &batch);
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t uid = batch_result(batch)->uids[i];
+		uint32_t uid = done ? batch_result(batch)->uids[i] : 0;
 
+		spool_free(&spools[i]);
+		if (!done)
+			continue;
 		if (uid <= last)
 			contradiction(w, "UIDs do not grow", NULL);
 		last = uid;
-		*new_entry(w) = (struct entry) { model->tags[i], uid, model->target, model->flags, true };
-		spool_free(&spools[i]);
+		*new_entry(w) = (struct entry) { model->tags[i], uid, model->target, model->flags,
+			batch_result(batch)->modseq, true };
 	}
 	model->pending = PENDING_NONE;
 	batch_free(&batch);
@@ -197,7 +244,8 @@ static void do_copy_or_move(struct worker *w, enum pending_type type)
 		contradiction(w, "a message of ours was not there to copy", NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		struct entry *old = &model->entries[model->indices[i]];
-		struct entry moved = { old->tag, batch_result(batch)->uids[i], model->target, old->flags, true };
+		struct entry moved = { old->tag, batch_result(batch)->uids[i], model->target, old->flags,
+			batch_result(batch)->modseq, true };
 
 		if (batch_result(batch)->source_uids[i] != old->uid)
 			contradiction(w, "source UID", NULL);
@@ -209,30 +257,78 @@ static void do_copy_or_move(struct worker *w, enum pending_type type)
 	batch_free(&batch);
 }
 
+/* Those that the condition leaves alone are taken off the pending ones, and their UIDs kept. */
+static uint32_t take_off_modified(struct worker *w, uint64_t unchanged_since, uint32_t *modified)
+{
+	struct model *model = w->model;
+	uint32_t kept = 0, count = 0;
+
+	for (uint32_t i = 0; i < model->count; i++) {
+		const struct entry *entry = &model->entries[model->indices[i]];
+
+		if (entry->modseq > unchanged_since)
+			modified[count++] = entry->uid;
+		else
+			model->indices[kept++] = model->indices[i];
+	}
+	model->count = kept;
+	return count;
+}
+
+static void compare_flags_result(
+        struct worker *w, const struct batch_result *result, const uint32_t *modified, size_t modified_count)
+{
+	struct model *model = w->model;
+
+	if (result->modified_count != modified_count || result->row_count != model->count)
+		contradiction(w, "another number of messages met the condition", NULL);
+	for (size_t i = 0; i < modified_count; i++) {
+		if (result->modified[i] != modified[i])
+			contradiction(w, "another message was modified", NULL);
+	}
+	for (uint32_t i = 0; i < model->count; i++) {
+		struct entry *entry = &model->entries[model->indices[i]];
+		const struct flags_row *row = &result->rows[i];
+
+		if (row->uid != entry->uid || (row->flags & FLAG_SYSTEM) != (model->flags & FLAG_SYSTEM) ||
+		        row->changed != (entry->flags != model->flags) ||
+		        row->modseq != (row->changed ? result->modseq : entry->modseq))
+			contradiction(w, "the result of a change of flags", NULL);
+		entry->flags = model->flags;
+		entry->modseq = row->modseq;
+	}
+}
+
 static void do_flags(struct worker *w)
 {
 	struct model *model = w->model;
-	uint32_t uids[MODEL_BATCH], count;
+	uint32_t uids[MODEL_BATCH], modified[MODEL_BATCH], count, modified_count;
+	uint64_t unchanged_since = UINT64_MAX;
+	struct flags_wanted wanted;
 	struct batch *batch;
 	int64_t mailbox;
 
 	count = choose(w, &mailbox, uids);
 	if (count == 0)
 		return;
+	if (below(w, 2) == 0)
+		unchanged_since = model->entries[model->indices[below(w, count)]].modseq - below(w, 2);
+	modified_count = take_off_modified(w, unchanged_since, modified);
 	batch = batch_new(NULL);
-	model->flags = below(w, 32);
-	batch_flags(
-	        batch, mailbox, uids, count, FLAGS_SET, &(struct message_flags) { .system = model->flags }, UINT64_MAX);
+	model->flags = choose_flags(w);
+	want_flags(&wanted, model->flags);
+	batch_flags(batch, mailbox, uids, count, FLAGS_SET, &wanted.flags, unchanged_since);
 	model->pending = PENDING_FLAGS;
-	commit(w, &batch);
-	for (uint32_t i = 0; i < count; i++)
-		model->entries[model->indices[i]].flags = model->flags;
+	if (commit_flags(w, &batch))
+		compare_flags_result(w, batch_result(batch), modified, modified_count);
 	model->pending = PENDING_NONE;
 	batch_free(&batch);
 }
 
+/* Half of the time as IMAP does it: \Deleted, and then what has it at the commit. */
 static void do_expunge(struct worker *w)
 {
+	const struct message_flags deleted = { .system = FLAG_DELETED };
 	struct model *model = w->model;
 	uint32_t uids[MODEL_BATCH], count;
 	struct batch *batch;
@@ -242,9 +338,16 @@ static void do_expunge(struct worker *w)
 	if (count == 0)
 		return;
 	batch = batch_new(NULL);
-	batch_expunge(batch, mailbox, uids, count);
+	if (below(w, 2) == 0) {
+		batch_flags(batch, mailbox, uids, count, FLAGS_ADD, &deleted, UINT64_MAX);
+		batch_expunge_deleted(batch, mailbox, uids, count);
+	} else {
+		batch_expunge(batch, mailbox, uids, count);
+	}
 	model->pending = PENDING_EXPUNGE;
 	commit(w, &batch);
+	if (batch_result(batch)->removed_count != count)
+		contradiction(w, "a message of ours was not there to expunge", NULL);
 	for (uint32_t i = 0; i < count; i++)
 		model->entries[model->indices[i]].live = false;
 	model->pending = PENDING_NONE;
@@ -271,7 +374,7 @@ static void do_mailbox(struct worker *w)
 	model->mailbox_index = below(w, MODEL_MAILBOXES);
 	mailbox = &model->mailboxes[model->mailbox_index];
 	deleting = mailbox->live && below(w, 3) == 0;
-	snprintf(model->mailbox_name, sizeof(model->mailbox_name), "p%u/%u", model->number, model->next_tag++);
+	snprintf(model->mailbox_name, sizeof(model->mailbox_name), "%s/%u", model->root, model->next_tag++);
 	if (deleting) {
 		model->mailbox_name[0] = '\0';
 		batch_mailbox_delete(batch, mailbox->id);
@@ -294,6 +397,37 @@ static void do_mailbox(struct worker *w)
 	batch_free(&batch);
 }
 
+/* All of our mailboxes get a new parent. */
+static void do_tree(struct worker *w)
+{
+	struct model *model = w->model;
+	struct mailbox_info info;
+	struct batch *batch;
+	struct error err;
+
+	if (!mailbox_find(w->account, span_of(model->root), &info, &err)) {
+		if (err.code != ERR_NO_SUCH_MAILBOX)
+			contradiction(w, model->root, &err);
+		return; /* none was made yet */
+	}
+	snprintf(model->new_root, sizeof(model->new_root), "p%u-%u", model->number, model->next_tag++);
+	batch = batch_new(NULL);
+	batch_mailbox_rename(batch, info.id, span_of(model->new_root));
+	model->pending = PENDING_TREE;
+	commit(w, &batch);
+	for (uint32_t i = 0; i < MODEL_MAILBOXES; i++) {
+		char name[40];
+
+		if (!model->mailboxes[i].live)
+			continue;
+		snprintf(name, sizeof(name), "%s%s", model->new_root, model->mailboxes[i].name + strlen(model->root));
+		memcpy(model->mailboxes[i].name, name, sizeof(name));
+	}
+	memcpy(model->root, model->new_root, sizeof(model->root));
+	model->pending = PENDING_NONE;
+	batch_free(&batch);
+}
+
 static void feed_set(struct worker *w, uint32_t uid, uint64_t flags)
 {
 	if (uid >= w->feed_size) {
@@ -306,33 +440,35 @@ static void feed_set(struct worker *w, uint32_t uid, uint64_t flags)
 	w->feed_flags[uid] = flags;
 }
 
+/* The list that came with the feed names the bits of rows that are no newer. */
+static void compare_keywords(struct worker *w, const struct mailbox_snapshot *now)
+{
+	for (unsigned n = 0; n < FLAG_KEYWORD_COUNT; n++) {
+		if (!span_equal(w->feed_keywords.names[n], now->keywords.names[n]))
+			contradiction(w, "the change feed missed a keyword", NULL);
+	}
+}
+
 static void compare_feed(struct worker *w)
 {
-	struct message_row *rows;
-	size_t count, known = 0;
+	struct mailbox_snapshot now;
+	size_t known = 0;
 	struct error err;
 
-	if (!mailbox_rows(w->account, w->shared[0], &rows, &count, &err))
-		contradiction(w, "rows", &err);
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].modseq > w->feed_modseq) { /* somebody was faster: compare another time */
-			free(rows);
-			return;
+	if (!mailbox_snapshot(w->account, w->shared[0], &now, &err))
+		contradiction(w, "snapshot", &err);
+	if (now.modseq == w->feed_modseq) { /* else somebody was faster: compare another time */
+		for (size_t uid = 0; uid < w->feed_size; uid++)
+			known += w->feed_flags[uid] != UINT64_MAX;
+		for (size_t i = 0; i < now.count; i++) {
+			if (now.rows[i].uid >= w->feed_size || w->feed_flags[now.rows[i].uid] != now.rows[i].flags)
+				contradiction(w, "the change feed missed a row", NULL);
 		}
-	}
-	for (size_t uid = 0; uid < w->feed_size; uid++)
-		known += w->feed_flags[uid] != UINT64_MAX;
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].uid >= w->feed_size || w->feed_flags[rows[i].uid] != rows[i].flags)
-			contradiction(w, "the change feed missed a row", NULL);
-	}
-	free(rows);
-	if (known > count) { /* gone since, or missed? */
-		struct account_usage usage;
-
-		if (account_usage(w->account, &usage, &err) && usage.modseq == w->feed_modseq)
+		if (known > now.count)
 			contradiction(w, "the change feed missed an expunge", NULL);
+		compare_keywords(w, &now);
 	}
+	mailbox_snapshot_free(&now);
 }
 
 static void do_feed(struct worker *w)
@@ -350,7 +486,14 @@ static void do_feed(struct worker *w)
 		for (size_t n = 0; n < inbox->row_count; n++)
 			feed_set(w, inbox->rows[n].uid, inbox->rows[n].flags);
 	}
+	if (changes.modseq < w->feed_modseq)
+		contradiction(w, "modseq went back", NULL);
 	w->feed_modseq = changes.modseq;
+	if (changes.keywords.version != 0) {
+		keyword_list_free(&w->feed_keywords);
+		w->feed_keywords = changes.keywords;
+		changes.keywords = (struct keyword_list) { 0 };
+	}
 	account_changes_free(&changes);
 	compare_feed(w);
 }
@@ -385,8 +528,10 @@ static void one_step(struct worker *w)
 		do_flags(w);
 	else if (dice < 88)
 		do_expunge(w);
-	else if (dice < 94)
+	else if (dice < 93)
 		do_mailbox(w);
+	else if (dice < 94)
+		do_tree(w);
 	else if (dice < 98)
 		do_feed(w);
 	else
@@ -406,6 +551,7 @@ void model_work(const char *dir, int64_t account, struct model *model, uint64_t 
 	struct worker w = { .model = model, .random = seed, .dir = dir };
 	struct error err;
 
+	snprintf(model->root, sizeof(model->root), "p%u", model->number);
 	open_store(&w);
 	while (!*stop) {
 		if (!account_open(w.store, account, &w.account, &err))
@@ -416,4 +562,5 @@ void model_work(const char *dir, int64_t account, struct model *model, uint64_t 
 	}
 	store_close(&w.store);
 	free(w.feed_flags);
+	keyword_list_free(&w.feed_keywords);
 }
