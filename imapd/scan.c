@@ -132,6 +132,8 @@ static void on_done(struct worker_job *job)
 	if (!scan->abandoned && has_more(scan)) {
 		submit(mine);
 		add_help(scan);
+		if (scan->plan.slice != NULL)
+			scan->plan.slice(scan->plan.arg);
 	} else if (!is_busy(scan)) {
 		finish(scan);
 	}

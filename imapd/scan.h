@@ -23,6 +23,7 @@ struct scan_plan {
 	size_t (*block)(void *arg, size_t first);
 	/* On a worker: job 0 or 1, for memory of its own. False: *err is set, and the scan ends. */
 	bool (*work)(void *arg, unsigned job, size_t first, size_t count, struct error *err);
+	void (*slice)(void *arg); /* on the loop, after a slice that was not the last; may be NULL */
 	void (*done)(void *arg, const struct error *failed); /* failed: NULL when all went well */
 	void (*release)(void *arg);
 };
