@@ -235,22 +235,19 @@ static struct span field_name(const char *line, size_t len)
 	return span_make(line, name_len);
 }
 
-/* A run of fields that are all wanted is appended at once. Lines that are no fields belong to what was not asked for by name. */
+/* A run of lines that are all wanted is appended at once. Lines that are no fields belong to what was not asked for by name. */
 bool field_filter_apply(const struct field_filter *filter, struct span block, struct buffer *out)
 {
 	bool keep_matches = filter->section->text == SECTION_HEADER_FIELDS;
 	const char *at = block.ptr, *end = block.ptr + block.len, *run = at;
-	size_t before = out->len;
 	bool keeping = false;
 
 	while (at < end) {
 		size_t len = line_length(at, end);
-		bool keep = keeping;
+		bool empty = is_empty_line(at, len), keep = keeping;
 
-		if (is_empty_line(at, len))
-			break;
-		if (at == block.ptr || !is_blank(at[0]))
-			keep = filter_has(filter, field_name(at, len)) == keep_matches;
+		if (empty || at == block.ptr || !is_blank(at[0]))
+			keep = empty || filter_has(filter, field_name(at, len)) == keep_matches;
 		if (keep != keeping) {
 			if (keeping)
 				buffer_append(out, run, (size_t)(at - run));
@@ -258,10 +255,8 @@ bool field_filter_apply(const struct field_filter *filter, struct span block, st
 			keeping = keep;
 		}
 		at += len;
+		if (empty)
+			break;
 	}
-	if (keeping)
-		buffer_append(out, run, (size_t)(at - run));
-	if (out->len > before && out->data[out->len - 1] != '\n')
-		buffer_append(out, "\r\n", 2); /* a header that ends without a line end, and a message with it */
-	return buffer_append(out, "\r\n", 2);
+	return !keeping || buffer_append(out, run, (size_t)(at - run));
 }

@@ -40,8 +40,8 @@ struct field_filter {
 /* False: out of memory. */
 bool field_filter_init(struct field_filter *filter, const struct section *section);
 void field_filter_free(struct field_filter *filter);
-/* Appends the fields that match (or, with HEADER.FIELDS.NOT, all others) as they stand in the block, and an empty line, which RFC 9051
- * §6.4.5.1 always wants; so the result is at most four octets longer than the block. False when out is full. */
+/* Appends the fields that match (or, with HEADER.FIELDS.NOT, all other lines) as they stand in the block, and its empty line. A block without
+ * one gives none: RFC 9051 §6.4.5.1 excepts a message that has no body and no blank line. Never longer than the block. False when out is full. */
 bool field_filter_apply(const struct field_filter *filter, struct span block, struct buffer *out);
 
 #endif

@@ -11,7 +11,7 @@ void fetch_render_init(
         struct fetch_render *render, const struct fetch_plan *plan, int64_t mailbox_id, struct binary_map **map)
 {
 	*render = (struct fetch_render) { .plan = plan, .mailbox_id = mailbox_id, .map = map };
-	buffer_init(&render->fields, HEADER_BLOCK_MAX + 4);
+	buffer_init(&render->fields, HEADER_BLOCK_MAX);
 	buffer_init(&render->block, HEADER_BLOCK_MAX);
 }
 
