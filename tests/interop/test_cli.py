@@ -36,6 +36,7 @@ class Stopped:
                   "smtp": free_port(), "pop3": free_port(), "more": "", **changes}
         return ("[server]\nhostname = mail.example.test\ndata_dir = {data}\nuser = {user}\nworkers = 1\n[listen]\n"
                 "addresses = 127.0.0.1\nsmtp = {smtp}\nsubmission = 0\nsubmissions = 0\npop3 = {pop3}\npop3s = 0\n"
+                "imap = 0\nimaps = 0\n"
                 "{more}").format(**values)
 
     def run(self, *words, stdin="", **options):

@@ -97,7 +97,7 @@ class Server:
         self.config.write_text(
             f"[server]\nhostname = mail.example.test\ndata_dir = {self.dir}/data\nuser = {user}\nworkers = {workers}\n"
             f"[listen]\naddresses = 127.0.0.1\nsmtp = {self.smtp}\nsubmission = 0\nsubmissions = 0\n"
-            f"pop3 = {self.pop3}\npop3s = 0\n{more}"
+            f"pop3 = {self.pop3}\npop3s = 0\nimap = 0\nimaps = 0\n{more}"
         )
 
     def mode(self, name, mode):

@@ -16,7 +16,7 @@ static struct settings settings, again;
 static char path[] = "/tmp/posthouse-settings-XXXXXX";
 
 /* Without TLS the ports that need it have to be off. */
-#define NO_TLS "[listen]\nsubmissions=0\npop3s=0\n"
+#define NO_TLS "[listen]\nsubmissions=0\npop3s=0\nimaps=0\n"
 
 static void write_file(const char *text, size_t length)
 {
@@ -49,54 +49,54 @@ static const struct wrong_case {
 	const char *problems;
 } wrong_cases[] = {
 	{ NO_TLS "[server]\nhostnam = x.example\n",
-	        "5: unknown key \"hostnam\" in [server]; did you mean \"hostname\"?\n" },
+	        "6: unknown key \"hostnam\" in [server]; did you mean \"hostname\"?\n" },
 	{ NO_TLS "[sever]\nhostname = x.example\nworkers = 1\n",
-	        "4: unknown section [sever]; did you mean \"server\"?\n" },
-	{ NO_TLS "[nonsense]\n", "4: unknown section [nonsense]\n" },
+	        "5: unknown section [sever]; did you mean \"server\"?\n" },
+	{ NO_TLS "[nonsense]\n", "5: unknown section [nonsense]\n" },
 	{ NO_TLS "[server]\nmax_recipients = 200\n",
-	        "5: unknown key \"max_recipients\" in [server]; it belongs into [smtp]\n" },
+	        "6: unknown key \"max_recipients\" in [server]; it belongs into [smtp]\n" },
 	{ "hostname = a.example\n" NO_TLS,
 	        "1: unknown key \"hostname\" in (before the first [section]); it belongs into [server]\n" },
-	{ NO_TLS "[server]\nhostname = a_b\n", "5: hostname = a_b: expected a host name like mail.example.org\n" },
-	{ NO_TLS "[server]\ndata_dir = var\n", "5: data_dir = var: expected a path that begins with /\n" },
-	{ NO_TLS "[server]\nuser = a b\n", "5: user = a b: expected the name of a user of this system\n" },
-	{ NO_TLS "[server]\nworkers = 17\n", "5: workers = 17: expected a number from 0 to 16\n" },
-	{ NO_TLS "[server]\nworkers = -1\n", "5: workers = -1: expected a number from 0 to 16\n" },
-	{ NO_TLS "[server]\nlog_level = loud\n", "5: log_level = loud: expected one of error, warning, info, debug\n" },
-	{ NO_TLS "[server]\nworkers = 1\nworkers = 2\n", "6: workers: given twice\n" },
+	{ NO_TLS "[server]\nhostname = a_b\n", "6: hostname = a_b: expected a host name like mail.example.org\n" },
+	{ NO_TLS "[server]\ndata_dir = var\n", "6: data_dir = var: expected a path that begins with /\n" },
+	{ NO_TLS "[server]\nuser = a b\n", "6: user = a b: expected the name of a user of this system\n" },
+	{ NO_TLS "[server]\nworkers = 17\n", "6: workers = 17: expected a number from 0 to 16\n" },
+	{ NO_TLS "[server]\nworkers = -1\n", "6: workers = -1: expected a number from 0 to 16\n" },
+	{ NO_TLS "[server]\nlog_level = loud\n", "6: log_level = loud: expected one of error, warning, info, debug\n" },
+	{ NO_TLS "[server]\nworkers = 1\nworkers = 2\n", "7: workers: given twice\n" },
 	{ NO_TLS "[server]\nworkers = 1\n  2\n",
-	        "6: workers: not a list: its value cannot go on in an indented line\n" },
-	{ NO_TLS "[server]\nworkers 1\n", "5: neither a [section] nor a `key = value`\n" },
+	        "7: workers: not a list: its value cannot go on in an indented line\n" },
+	{ NO_TLS "[server]\nworkers 1\n", "6: neither a [section] nor a `key = value`\n" },
 	{ NO_TLS "[server\nworkers = 1\n",
-	        "4: a section needs a ] at its end\n5: unknown key \"workers\" in [listen]; it belongs into [server]\n" },
-	{ NO_TLS "smtp = 65536\n", "4: smtp = 65536: expected a port from 0 to 65535\n" },
-	{ NO_TLS "smtp = 4294967321\n", "4: smtp = 4294967321: expected a port from 0 to 65535\n" },
+	        "5: a section needs a ] at its end\n6: unknown key \"workers\" in [listen]; it belongs into [server]\n" },
+	{ NO_TLS "smtp = 65536\n", "5: smtp = 65536: expected a port from 0 to 65535\n" },
+	{ NO_TLS "smtp = 4294967321\n", "5: smtp = 4294967321: expected a port from 0 to 65535\n" },
 	{ NO_TLS "addresses = 127.0.0.1 nowhere\n",
-	        "4: addresses = 127.0.0.1 nowhere: expected addresses like 192.0.2.1 or 2001:db8::1; \"nowhere\" is none\n" },
+	        "5: addresses = 127.0.0.1 nowhere: expected addresses like 192.0.2.1 or 2001:db8::1; \"nowhere\" is none\n" },
 	{ NO_TLS "addresses =\n",
-	        "4: addresses = : expected at least one address; 0.0.0.0 and :: are all of this machine\n" },
+	        "5: addresses = : expected at least one address; 0.0.0.0 and :: are all of this machine\n" },
 	{ NO_TLS "smtp = 110\n", "0: [listen] smtp and pop3 are both port 110\n" },
-	{ NO_TLS "imap = 143\n", "0: [listen] imap and imaps must be 0: this version has no IMAP daemon\n" },
-	{ "", "0: [listen] submissions and pop3s need [tls] certificate and key; without them set both to 0\n" },
+	{ NO_TLS "imap = 110\n", "0: [listen] pop3 and imap are both port 110\n" },
+	{ "", "0: [listen] submissions, pop3s and imaps need [tls] certificate and key; without them set all three to 0\n" },
 	{ "[tls]\ncertificate = /a /b\nkey = /c\n",
 	        "0: [tls] certificate and key must name equally many files, in the same order\n" },
 	{ NO_TLS "[tls]\ncertificate = a.pem\n",
-	        "5: certificate = a.pem: expected paths that begin with /, 255 characters at most; \"a.pem\" is none\n" },
+	        "6: certificate = a.pem: expected paths that begin with /, 255 characters at most; \"a.pem\" is none\n" },
 	{ NO_TLS "[smtp]\nmax_message_size = big\n",
-	        "5: max_message_size = big: expected a size like 50M, from 64K to 2047M\n" },
+	        "6: max_message_size = big: expected a size like 50M, from 64K to 2047M\n" },
 	{ NO_TLS "[smtp]\nmax_message_size = 2G\n",
-	        "5: max_message_size = 2G: expected a size like 50M, from 64K to 2047M\n" },
-	{ NO_TLS "[smtp]\nmax_recipients = 99\n", "5: max_recipients = 99: expected a number from 100 to 10000\n" },
+	        "6: max_message_size = 2G: expected a size like 50M, from 64K to 2047M\n" },
+	{ NO_TLS "[smtp]\nmax_recipients = 99\n", "6: max_recipients = 99: expected a number from 100 to 10000\n" },
 	{ NO_TLS "[smtp]\nidle_timeout = 300\n",
-	        "5: idle_timeout = 300: expected a time like 30s or 5m, from 10s to 1h\n" },
+	        "6: idle_timeout = 300: expected a time like 30s or 5m, from 10s to 1h\n" },
 	{ NO_TLS "[auth]\nplaintext_on_loopback = perhaps\n",
-	        "5: plaintext_on_loopback = perhaps: expected yes or no\n" },
+	        "6: plaintext_on_loopback = perhaps: expected yes or no\n" },
 	{ NO_TLS "[limits]\nunlimited_networks = 10.0.0.0/33\n",
-	        "5: unlimited_networks = 10.0.0.0/33: expected networks like 192.0.2.0/24 or 2001:db8::/32; \"10.0.0.0/33\" is none\n" },
+	        "6: unlimited_networks = 10.0.0.0/33: expected networks like 192.0.2.0/24 or 2001:db8::/32; \"10.0.0.0/33\" is none\n" },
 	/* all of them, not only the first */
 	{ NO_TLS "[smtp]\nmax_recipients = 1\n[pop3]\ndelete = maybe\n",
-	        "5: max_recipients = 1: expected a number from 100 to 10000\n"
-	        "7: delete = maybe: expected one of expunge, trash\n" },
+	        "6: max_recipients = 1: expected a number from 100 to 10000\n"
+	        "8: delete = maybe: expected one of expunge, trash\n" },
 };
 
 static void test_wrong_files(void **state)
@@ -137,7 +137,7 @@ static void test_long_lines_and_nuls(void **state)
 	buffer_init(&problems, 64 * KIB);
 	(void)snprintf(text, sizeof(text), "%s[limits]\nunlimited_networks = %0*d\n", NO_TLS, 300, 0);
 	assert_false(load(text, &problems));
-	assert_true(span_starts(buffer_span(&problems), SPAN("5: the line is longer than ")));
+	assert_true(span_starts(buffer_span(&problems), SPAN("6: the line is longer than ")));
 	write_file(nul, sizeof(nul) - 1);
 	assert_false(settings_load(path, &settings, &err));
 	buffer_free(&problems);
