@@ -19,6 +19,11 @@ static bool may_compress(const struct imap_session *s)
 	return s->compress == NULL;
 }
 
+static uint64_t message_size_max(const struct imap_session *s)
+{
+	return s->server->settings.message_size_max;
+}
+
 #define BEFORE_LOGIN NOT_AUTHENTICATED
 #define AFTER_LOGIN  (AUTHENTICATED | SELECTED)
 #define ALWAYS       (BEFORE_LOGIN | AFTER_LOGIN)
@@ -37,6 +42,8 @@ static const struct capability {
 	{ "ENABLE", ALWAYS, NULL, NULL },                        /* RFC 5161 */
 	{ "STARTTLS", BEFORE_LOGIN, starts_tls, NULL },          /* RFC 9051 §6.2.1 */
 	{ "LOGINDISABLED", BEFORE_LOGIN, refuses_login, NULL },  /* RFC 9051 §6.2.3 */
+	{ "MULTIAPPEND", AFTER_LOGIN, NULL, NULL },              /* RFC 3502 */
+	{ "APPENDLIMIT", AFTER_LOGIN, NULL, message_size_max },  /* RFC 7889 */
 	{ "COMPRESS=DEFLATE", AFTER_LOGIN, may_compress, NULL }, /* RFC 4978 */
 };
 

@@ -16,6 +16,7 @@
 /* The privacy of AUTHENTICATE is its mechanism's: SCRAM needs none. */
 static const struct command commands[] = {
 	/* name          legal states     handler           flags                     RFC 9051 */
+	{ "APPEND", LOGGED_IN, cmd_append, COMMAND_OVERLAPS },           /* §6.3.12 */
 	{ "AUTHENTICATE", NOT_AUTHENTICATED, cmd_authenticate, SECRET }, /* §6.2.2 */
 	{ "CAPABILITY", ANY_STATE, cmd_capability, 0 },                  /* §6.1.1 */
 	{ "CHECK", SELECTED, cmd_noop, 0 },                              /* RFC 3501 §6.4.1 */
