@@ -11,9 +11,8 @@ void cmd_capa(struct pop3_session *s, const struct pop3_request *req)
 	(void)req;
 	reply_ok(s, "capability list follows");
 	conn_write_text(s->conn, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n");
-	if (private)
-		conn_write_text(s->conn, "USER\r\n"); /* RFC 2595 §2.3 */
-	conn_printf(s->conn, "SASL %s\r\n", sasl_mechanism_names(private));
+	if (private) /* RFC 2595 §2.3, and the rule in sasl/sasl.h */
+		conn_printf(s->conn, "USER\r\nSASL %s\r\n", sasl_mechanism_names(private));
 	if (s->state == AUTHORIZATION && conn_can_start_tls(s->conn))
 		conn_write_text(s->conn, "STLS\r\n");
 	conn_printf(s->conn, "UTF8 USER\r\nLANG\r\nIMPLEMENTATION Posthouse-%s\r\n.\r\n", settings->version);

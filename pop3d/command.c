@@ -3,7 +3,7 @@
 #include "base/log.h"
 
 enum command_flags {
-	NEEDS_PRIVACY = 1 << 0, /* carries a password: TLS, or loopback when the admin says so (RFC 2595 §2.3) */
+	NEEDS_PRIVACY = 1 << 0, /* logs in: TLS, or loopback when the admin says so (RFC 2595 §2.3, sasl/sasl.h) */
 	REST_IS_ARG = 1 << 1,   /* one argument: all to the end of the line */
 };
 
@@ -22,7 +22,7 @@ static const struct pop3_command {
 	{ SPAN("CAPA"), ANY_STATE, 0, 0, 0, cmd_capa },   /* RFC 2449 §5 */
 	{ SPAN("USER"), AUTHORIZATION, NEEDS_PRIVACY | REST_IS_ARG, 1, 1, cmd_user }, /* RFC 1939 §7 */
 	{ SPAN("PASS"), AUTHORIZATION, NEEDS_PRIVACY | REST_IS_ARG, 1, 1, cmd_pass }, /* RFC 1939 §7 */
-	{ SPAN("AUTH"), AUTHORIZATION, 0, 0, 2, cmd_auth },                           /* RFC 5034 §4 */
+	{ SPAN("AUTH"), AUTHORIZATION, NEEDS_PRIVACY, 0, 2, cmd_auth },               /* RFC 5034 §4 */
 	{ SPAN("STAT"), TRANSACTION, 0, 0, 0, cmd_stat },                             /* RFC 1939 §5 */
 	{ SPAN("LIST"), TRANSACTION, 0, 0, 1, cmd_list },                             /* RFC 1939 §5 */
 	{ SPAN("UIDL"), TRANSACTION, 0, 0, 1, cmd_uidl },                             /* RFC 1939 §7 */

@@ -1,6 +1,6 @@
 /* pop3d/command.h — the one table of commands and the one gate in front of them.
  *
- * A handler runs only when the state allows its command, the number of arguments is right and, for passwords, the connection
+ * A handler runs only when the state allows its command, the number of arguments is right and, for logins, the connection
  * is private; it never checks these again. Thread: the loop's. */
 #ifndef POP3D_COMMAND_H
 #define POP3D_COMMAND_H

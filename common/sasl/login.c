@@ -45,7 +45,6 @@ static void login_release(struct sasl *sasl)
 
 const struct mechanism login_mechanism = {
 	.name = "LOGIN",
-	.clear_password = true,
 	.invitation =
 	        "Username:", /* with exactly these two texts a widely used client is content (§2.2 of the draft) */
 	.respond = login_respond,

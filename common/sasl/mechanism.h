@@ -12,7 +12,6 @@
 
 struct mechanism {
 	const char *name;
-	bool clear_password;    /* offered only where a clear password may be sent */
 	const char *invitation; /* the challenge when the client did not begin by itself */
 	void (*respond)(struct sasl *sasl, struct span message);
 	void (*answered)(struct sasl *sasl, const struct auth_answer *answer);

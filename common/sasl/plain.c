@@ -34,7 +34,6 @@ static void plain_answered(struct sasl *sasl, const struct auth_answer *answer)
 
 const struct mechanism plain_mechanism = {
 	.name = "PLAIN",
-	.clear_password = true,
 	.invitation = "",
 	.respond = plain_respond,
 	.answered = plain_answered,

@@ -97,10 +97,10 @@ bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct s
 	const struct mechanism *found = mechanism_find(mechanism);
 	struct sasl *sasl;
 
+	if (!secure)
+		return error_set(err, ERR_TLS_REQUIRED, "use TLS first");
 	if (found == NULL)
 		return error_set(err, ERR_UNSUPPORTED, "no such authentication mechanism");
-	if (found->clear_password && !secure)
-		return error_set(err, ERR_TLS_REQUIRED, "use TLS first");
 	sasl = calloc(1, sizeof(*sasl));
 	if (sasl == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");

@@ -35,10 +35,12 @@ enum sasl_outcome {
 
 typedef void sasl_callback(void *arg, enum sasl_outcome outcome, struct span text, const struct auth_answer *answer);
 
-/* Mechanisms for a connection: PLAIN and LOGIN only where a clear password may be sent (`secure`), SCRAM always.
- * `names` is "PLAIN LOGIN SCRAM-SHA-256", blank-separated, in the order to announce. */
+/* The rule for every daemon: nobody logs in on a connection that is not `secure` (TLS, or loopback where the admin allows
+ * it), by whatever mechanism. SCRAM sends no password, but the mail behind it would go in the clear (RFC 8314 §3), and
+ * a client that finds a mechanism there does not look for STARTTLS. So without `secure` no mechanism is there.
+ * The names, blank-separated, in the order to announce; "" when there is none: then leave the announcement out. */
 const char *sasl_mechanism_names(bool secure);
-/* ERR_UNSUPPORTED: no such mechanism. ERR_TLS_REQUIRED: it needs TLS (`secure` is false). */
+/* ERR_TLS_REQUIRED: `secure` is false. ERR_UNSUPPORTED: no such mechanism. */
 bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
         sasl_callback *callback, void *arg, struct sasl **out, struct error *err);
 /* initial: the base64 initial response; has_initial false when there was none; "=" means an empty one (RFC 4954 §4). */

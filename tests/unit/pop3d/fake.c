@@ -335,7 +335,7 @@ static struct sasl *open_sasl;
 
 const char *sasl_mechanism_names(bool secure)
 {
-	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "SCRAM-SHA-256";
+	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "";
 }
 
 bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
@@ -347,8 +347,7 @@ bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct s
 	(void)peer;
 	if (!span_equal_nocase(mechanism, SPAN("PLAIN")) && !span_equal_nocase(mechanism, SPAN("SCRAM-SHA-256")))
 		return error_set(err, ERR_UNSUPPORTED, "no such authentication mechanism");
-	if (!secure && span_equal_nocase(mechanism, SPAN("PLAIN")))
-		return error_set(err, ERR_TLS_REQUIRED, "use TLS first");
+	CHECK(secure); /* the gate in command.c is before this */
 	sasl = calloc(1, sizeof(*sasl));
 	CHECK(sasl != NULL && open_sasl == NULL);
 	sasl->callback = callback;

@@ -279,9 +279,10 @@ static void test_no_password_in_the_clear(void **state)
 	fake_connect();
 	TALK({ "CAPA",
 	             "+OK capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-	             "PIPELINING\r\nEXPIRE NEVER\r\nSASL SCRAM-SHA-256\r\nSTLS\r\nUTF8 USER\r\nLANG\r\nIMPLEMENTATION Posthouse-1\r\n.\r\n" },
+	             "PIPELINING\r\nEXPIRE NEVER\r\nSTLS\r\nUTF8 USER\r\nLANG\r\nIMPLEMENTATION Posthouse-1\r\n.\r\n" },
 	        { "USER alice@example.test", "-ERR [AUTH] use TLS first (STLS)\r\n" }, { "PASS secret", "-ERR [AUTH]" },
-	        { "AUTH PLAIN", "-ERR [AUTH]" }, { "STLS", "+OK begin TLS negotiation\r\n" });
+	        { "AUTH PLAIN", "-ERR [AUTH]" }, { "AUTH SCRAM-SHA-256 xx", "-ERR [AUTH] use TLS first (STLS)\r\n" },
+	        { "AUTH", "-ERR [AUTH]" }, { "STLS", "+OK begin TLS negotiation\r\n" });
 	fake_handshake();
 	TALK({ "STLS", "-ERR TLS is active already\r\n" },
 	        { "CAPA",

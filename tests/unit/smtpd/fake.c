@@ -404,7 +404,7 @@ static struct sasl *all_sasl;
 
 const char *sasl_mechanism_names(bool secure)
 {
-	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "SCRAM-SHA-256";
+	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "";
 }
 
 bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
@@ -412,6 +412,7 @@ bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct s
 {
 	bool scram = span_equal_nocase(mechanism, SPAN("SCRAM-SHA-256"));
 
+	CHECK(secure); /* session_offers_auth() is asked before */
 	if (!scram && !span_equal_nocase(mechanism, SPAN("PLAIN")))
 		return error_set(err, ERR_UNSUPPORTED, "no such mechanism");
 	*out = calloc(1, sizeof(**out));
