@@ -63,7 +63,7 @@ int fixture_teardown(void **state)
 
 void message_make(struct fixture *fixture, struct message *out, size_t size, char fill)
 {
-	static unsigned number;
+	static _Atomic unsigned number;
 	struct error err;
 	char piece[4096];
 	size_t left = size - strlen(HEADER);
