@@ -70,6 +70,19 @@ class Wire:
         del self.buffer[: end + 1]  # a bytearray: this moves its start, not its octets
         return line[:-1] if line.endswith(b"\r") else line
 
+    def exactly(self, size):
+        """The next `size` octets."""
+        deadline = time.monotonic() + self.timeout
+        while len(self.buffer) < size:
+            try:
+                if not self._receive(deadline):
+                    raise WireError(f"server closed the connection; unread: {bytes(self.buffer[:500])!r}")
+            except (socket.timeout, TimeoutError):
+                raise WireError(f"{len(self.buffer)} of {size} octets after {self.timeout:g} s") from None
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
     def until_close(self):
         """All that still comes until the server closes."""
         deadline = time.monotonic() + self.timeout
