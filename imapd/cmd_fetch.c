@@ -147,12 +147,21 @@ static void on_chunk(struct imap_session *s)
 		deliver(s);
 }
 
+static bool write_flags(struct imap_session *s, struct fetch_slice *slice)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < slice->count; i++)
+		all |= slice->messages[i].row.flags;
+	view_tell_keywords(s->view, all);
+	return fetch_slice_write_flags(slice, view_write_flags, s->view);
+}
+
 static void start_slice(struct imap_session *s)
 {
 	struct fetch *f = s->request->state;
-	bool flags = f->plan.has_flags || f->slice.changed != NULL;
 
-	if (flags && !fetch_slice_write_flags(&f->slice, view_write_flags, s->view)) {
+	if ((f->plan.has_flags || f->slice.changed != NULL) && !write_flags(s, &f->slice)) {
 		refuse_memory(s);
 		return;
 	}
@@ -172,9 +181,10 @@ static void start_slice(struct imap_session *s)
 
 /* --- \Seen --- */
 
-/* The new flags and modseqs of what the commit touched; both rise by UID. */
-static void take_new_flags(struct fetch_slice *slice, const struct batch_result *result)
+/* The new flags and modseqs of what the commit touched; both rise by UID. Returns the modseq of what it changed, 0: nothing. */
+static uint64_t take_new_flags(struct fetch_slice *slice, const struct batch_result *result)
 {
+	uint64_t modseq = 0;
 	size_t at = 0;
 
 	for (size_t i = 0; i < result->row_count; i++) {
@@ -187,7 +197,10 @@ static void take_new_flags(struct fetch_slice *slice, const struct batch_result 
 		slice->messages[at].row.flags = row->flags;
 		slice->messages[at].row.modseq = row->modseq;
 		slice->changed[at] = row->changed;
+		if (row->changed)
+			modseq = row->modseq;
 	}
+	return modseq;
 }
 
 /* A failure to set it does not hide the message. */
@@ -196,16 +209,16 @@ static void on_seen(struct imap_session *s, struct batch *batch, const struct er
 	struct fetch *f = s->request->state;
 	const struct batch_result *result = failed == NULL ? batch_result(batch) : NULL;
 	const struct error *err = failed != NULL ? failed : &result->error;
+	uint64_t modseq;
 
 	if (err->code != ERR_NONE) {
 		LOG(LOG_WARNING, "imap.not_seen", LOG_NUMBER("session", s->id), LOG_NUMBER("account", s->account_id),
 		        LOG_FAILURE(err));
 	} else {
 		f->slice.changed = calloc(f->slice.count, sizeof(*f->slice.changed));
-		if (f->slice.changed != NULL) {
-			take_new_flags(&f->slice, result);
-			view_own_change(s->view, result->modseq);
-		}
+		modseq = f->slice.changed != NULL ? take_new_flags(&f->slice, result) : 0;
+		if (modseq != 0)
+			view_own_change(s->view, modseq);
 	}
 	batch_free(&batch);
 	start_slice(s);
