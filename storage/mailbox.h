@@ -36,7 +36,7 @@ struct mailbox_info {
 	uint32_t unseen;
 	uint32_t deleted;
 	uint64_t size;         /* octets of all its messages */
-	uint64_t deleted_size; /* of those with \Deleted (RFC 9208 §5.3 DELETED-STORAGE) */
+	uint64_t deleted_size; /* of those with \Deleted (RFC 9208 §4.1.4 DELETED-STORAGE) */
 	uint64_t
 	        modseq; /* HIGHESTMODSEQ: grows with every change of its messages (expunge too) or of itself, never back */
 	enum special_use use;

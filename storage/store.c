@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,28 @@ void store_close(struct store **store)
 const char *store_data_dir(const struct store *store)
 {
 	return store->data_dir;
+}
+
+static bool stamp_of(const struct store *store, int64_t account_id, const char *file, uint64_t *stamp)
+{
+	char path[DATABASE_PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/accounts/%" PRId64 "/%s", store->data_dir, account_id, file);
+	if (stat(path, &st) != 0 || st.st_size == 0)
+		return false;
+	*stamp = ((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec) * 31 + (uint64_t)st.st_size;
+	return true;
+}
+
+/* Commits go into the write-ahead log, until the last who has the file open puts them into it and removes the log. */
+uint64_t store_account_stamp(const struct store *store, int64_t account_id)
+{
+	uint64_t stamp = 0;
+
+	if (!stamp_of(store, account_id, "mail.db-wal", &stamp))
+		(void)stamp_of(store, account_id, "mail.db", &stamp);
+	return stamp;
 }
 
 /* The list functions are called with the mutex held. */
