@@ -42,6 +42,16 @@ static const struct capability {
 	{ "ENABLE", ALWAYS, NULL, NULL },                        /* RFC 5161 */
 	{ "STARTTLS", BEFORE_LOGIN, starts_tls, NULL },          /* RFC 9051 §6.2.1 */
 	{ "LOGINDISABLED", BEFORE_LOGIN, refuses_login, NULL },  /* RFC 9051 §6.2.3 */
+	{ "NAMESPACE", AFTER_LOGIN, NULL, NULL },                /* RFC 2342 */
+	{ "CHILDREN", AFTER_LOGIN, NULL, NULL },                 /* RFC 3348 */
+	{ "LIST-EXTENDED", AFTER_LOGIN, NULL, NULL },            /* RFC 5258 */
+	{ "LIST-STATUS", AFTER_LOGIN, NULL, NULL },              /* RFC 5819 */
+	{ "STATUS=SIZE", AFTER_LOGIN, NULL, NULL },              /* RFC 8438 */
+	{ "SPECIAL-USE", AFTER_LOGIN, NULL, NULL },              /* RFC 6154 */
+	{ "CREATE-SPECIAL-USE", AFTER_LOGIN, NULL, NULL },       /* RFC 6154 §3 */
+	{ "QUOTA", AFTER_LOGIN, NULL, NULL },                    /* RFC 9208 */
+	{ "QUOTA=RES-STORAGE", AFTER_LOGIN, NULL, NULL },        /* RFC 9208 §5.1 */
+	{ "QUOTA=RES-MESSAGE", AFTER_LOGIN, NULL, NULL },        /* RFC 9208 §5.2 */
 	{ "MULTIAPPEND", AFTER_LOGIN, NULL, NULL },              /* RFC 3502 */
 	{ "APPENDLIMIT", AFTER_LOGIN, NULL, message_size_max },  /* RFC 7889 */
 	{ "COMPRESS=DEFLATE", AFTER_LOGIN, may_compress, NULL }, /* RFC 4978 */
