@@ -54,6 +54,12 @@ static const struct capability {
 	{ "QUOTA=RES-MESSAGE", AFTER_LOGIN, NULL, NULL },        /* RFC 9208 §5.2 */
 	{ "MULTIAPPEND", AFTER_LOGIN, NULL, NULL },              /* RFC 3502 */
 	{ "APPENDLIMIT", AFTER_LOGIN, NULL, message_size_max },  /* RFC 7889 */
+	{ "ESEARCH", AFTER_LOGIN, NULL, NULL },                  /* RFC 4731 */
+	{ "SEARCHRES", AFTER_LOGIN, NULL, NULL },                /* RFC 5182 */
+	{ "WITHIN", AFTER_LOGIN, NULL, NULL },                   /* RFC 5032 */
+	{ "SORT", AFTER_LOGIN, NULL, NULL },                     /* RFC 5256 */
+	{ "THREAD=ORDEREDSUBJECT", AFTER_LOGIN, NULL, NULL },    /* RFC 5256 */
+	{ "THREAD=REFERENCES", AFTER_LOGIN, NULL, NULL },        /* RFC 5256 */
 	{ "COMPRESS=DEFLATE", AFTER_LOGIN, may_compress, NULL }, /* RFC 4978 */
 };
 
