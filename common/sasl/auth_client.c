@@ -7,6 +7,8 @@
 #include "sasl/auth_protocol.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -334,6 +336,15 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_later_closed(struct later_queue *queue)
 {
 	handle_closed(container_of(queue, struct auth_client, later));
+}
+
+bool auth_client_new_in(uv_loop_t *loop, const char *data_dir, struct auth_client **out, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/run/authd.sock", data_dir) >= (int)sizeof(path))
+		return error_set(err, ERR_BAD_VALUE, "the data directory's name is too long");
+	return auth_client_new(loop, path, out, err);
 }
 
 void auth_client_close(struct auth_client **client_)

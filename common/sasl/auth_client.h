@@ -58,6 +58,8 @@ typedef void auth_callback(void *arg, const struct auth_answer *answer);
 
 /* authd need not be there yet. ERR_BAD_VALUE: a path too long for a socket; ERR_NO_MEMORY. */
 bool auth_client_new(uv_loop_t *loop, const char *socket_path, struct auth_client **out, struct error *err);
+/* The same by the site's data directory, where authd's socket has its place. */
+bool auth_client_new_in(uv_loop_t *loop, const char *data_dir, struct auth_client **out, struct error *err);
 /* No callback comes any more; the handles close with the loop. Requests still open stay their owners' until auth_cancel(). */
 void auth_client_close(struct auth_client **client);
 
