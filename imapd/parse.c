@@ -97,6 +97,8 @@ bool parse_char(struct parser *p, char c, const char *what)
 
 bool parse_space(struct parser *p)
 {
+	if (p->in.len == 0)
+		return error_set(p->err, ERR_SYNTAX, "the command ends too early");
 	return parse_char(p, ' ', "a space");
 }
 
@@ -199,7 +201,7 @@ static bool unescape(struct parser *p, struct span quoted, size_t escapes, struc
 }
 
 /* §9 QUOTED-CHAR: UTF-8 only once it is enabled (RFC 6855 §3). Where it is not, 8-bit octets have no charset, so they are refused; but not in
- * passwords, mailbox names and searches that name a charset, where clients send them and what is meant is plain. */
+ * passwords, ID, mailbox names and searches that name a charset, where clients send them and what is meant is plain. */
 static bool parse_quoted(struct parser *p, bool any_8bit, struct span *out)
 {
 	struct span in = span_skip(p->in, 1), text;

@@ -42,8 +42,8 @@ bool parse_head(struct parser *p, struct command_head *head);
 bool parse_space(struct parser *p);
 bool parse_end(struct parser *p); /* nothing is left (blanks at the end are forgiven: Outlook) */
 bool parse_atom(struct parser *p, struct span *out);
-/* Quoted or literal. 8-bit octets in quotes only as UTF-8 and only when p->utf8, except in LOGIN, in mailbox names and in a search with
- * a CHARSET; in literals always. NUL never. */
+/* Quoted or literal. 8-bit octets in quotes only as UTF-8 and only when p->utf8, except in LOGIN, ID, mailbox names and a search with a
+ * CHARSET; in literals always. NUL never. */
 bool parse_string(struct parser *p, struct span *out);
 bool parse_astring(struct parser *p, struct span *out);
 bool parse_nstring(struct parser *p, struct span *out);      /* NIL: ptr NULL */

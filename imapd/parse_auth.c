@@ -58,11 +58,19 @@ bool parse_atom_list(struct parser *p, struct span_list *out)
 	return parse_end(p);
 }
 
+/* Names of devices and vendors come in UTF-8 too; nothing depends on them. */
+static bool parse_id_value(struct parser *p, struct span *out)
+{
+	if (span_starts(p->in, SPAN("\"")))
+		return parse_string_8bit(p, out);
+	return parse_nstring(p, out);
+}
+
 static bool parse_id_pair(struct parser *p, struct span_list *out, size_t *capacity)
 {
 	struct span name, value;
 
-	return parse_string(p, &name) && parse_space(p) && parse_nstring(p, &value) &&
+	return parse_string(p, &name) && parse_space(p) && parse_id_value(p, &value) &&
 	       add_item(p, out, capacity, name) && add_item(p, out, capacity, value);
 }
 
