@@ -3,8 +3,7 @@
 #include "storage/change.h"
 #include "storage/uid_walk.h"
 
-#define RANGES_MAX 128 /* written for one operation */
-#define RANGE_GAP  64  /* fewer UIDs than that between two ranges, and one cursor reads both: about a page */
+#define RANGE_GAP 64 /* changed UIDs as near as that are one range in flag_change: about a page of rows */
 
 struct flag_rule {
 	uint64_t keep, add; /* new flags are (old & keep) | add */
@@ -24,53 +23,6 @@ struct range {
 	uint32_t first, last;
 };
 
-/* Where flags changed: exact as long as there is room, then coarser and coarser. */
-struct ranges {
-	struct range items[RANGES_MAX];
-	size_t count;
-	uint32_t gap;
-};
-
-static void widen(struct ranges *ranges)
-{
-	size_t kept = 0;
-
-	ranges->gap = ranges->gap > UINT32_MAX / 4 ? UINT32_MAX : ranges->gap * 4;
-	for (size_t i = 1; i < ranges->count; i++) {
-		if (ranges->items[i].first - ranges->items[kept].last <= ranges->gap)
-			ranges->items[kept].last = ranges->items[i].last;
-		else
-			ranges->items[++kept] = ranges->items[i];
-	}
-	ranges->count = kept + 1;
-}
-
-/* In rising order of UIDs. */
-static void add_to_ranges(struct ranges *ranges, uint32_t uid)
-{
-	while (ranges->count > 0 && uid - ranges->items[ranges->count - 1].last > ranges->gap) {
-		if (ranges->count < RANGES_MAX) {
-			ranges->items[ranges->count++] = (struct range) { uid, uid };
-			return;
-		}
-		widen(ranges);
-	}
-	if (ranges->count == 0)
-		ranges->items[ranges->count++].first = uid;
-	ranges->items[ranges->count - 1].last = uid;
-}
-
-static bool write_ranges(struct change *change, int64_t mailbox_id, const struct ranges *ranges, struct error *err)
-{
-	for (size_t i = 0; i < ranges->count; i++) {
-		if (!DATABASE_RUN(change->database, MAIL_FLAG_CHANGE, err, V_INT(change_modseq(change)),
-		            V_INT(mailbox_id), V_INT(ranges->items[i].first), V_INT(ranges->items[i].last),
-		            V_INT(change->now)))
-			return false;
-	}
-	return true;
-}
-
 /* Rows of one piece that are next to each other: one statement for those of them that change. */
 struct run {
 	uint32_t first, last; /* the rows that change at both ends */
@@ -82,7 +34,7 @@ struct flag_work {
 	const struct operation *operation;
 	struct flag_rule rule;
 	struct mailbox_state *mailbox;
-	struct ranges changed;
+	struct range changed; /* not yet written to flag_change; first 0: none */
 	struct run runs[UID_WALK_ROWS];
 	size_t run_count;
 };
@@ -100,12 +52,31 @@ static void add_to_runs(struct flag_work *work, uint32_t uid, uint64_t flags, bo
 	run->changed++;
 }
 
+/* A row of flag_change goes with a page of changed rows, so however scattered they are the feed finds them without reading others. */
+static bool write_range(struct change *change, struct flag_work *work, struct error *err)
+{
+	if (work->changed.first == 0)
+		return true;
+	return DATABASE_RUN(change->database, MAIL_FLAG_CHANGE, err, V_INT(change_modseq(change)),
+	        V_INT(work->mailbox->id), V_INT(work->changed.first), V_INT(work->changed.last), V_INT(change->now));
+}
+
+static bool add_to_range(struct change *change, struct flag_work *work, uint32_t uid, struct error *err)
+{
+	if (work->changed.first == 0 || uid - work->changed.last > RANGE_GAP) {
+		if (!write_range(change, work, err))
+			return false;
+		work->changed.first = uid;
+	}
+	work->changed.last = uid;
+	return true;
+}
+
 static void count_change(struct change *change, struct flag_work *work, const struct message_row *row, uint64_t flags)
 {
 	change_touch(change, work->mailbox);
 	change_count(work->mailbox, row->size, row->flags, false);
 	change_count(work->mailbox, row->size, flags, true);
-	add_to_ranges(&work->changed, row->uid);
 }
 
 /* Tells all rows in the result, and finds the runs. */
@@ -132,6 +103,8 @@ static bool look_at_piece(struct change *change, struct flag_work *work, const s
 			told.changed = true;
 			told.modseq = change_modseq(change);
 			begins = false;
+			if (!add_to_range(change, work, row->uid, err))
+				return false;
 		}
 		if (!batch_add_row(change->batch, &told, err))
 			return false;
@@ -163,7 +136,7 @@ static bool change_piece(struct change *change, struct flag_work *work, const st
 
 bool apply_flags(struct change *change, const struct operation *operation, struct error *err)
 {
-	struct flag_work work = { .operation = operation, .changed.gap = RANGE_GAP };
+	struct flag_work work = { .operation = operation };
 	struct uid_walk walk;
 	uint64_t bits;
 
@@ -176,5 +149,5 @@ bool apply_flags(struct change *change, const struct operation *operation, struc
 		if (!uid_walk_next(change->database, &walk, err) || !change_piece(change, &work, &walk, err))
 			return false;
 	} while (walk.count > 0);
-	return write_ranges(change, operation->mailbox_id, &work.changed, err);
+	return write_range(change, &work, err);
 }

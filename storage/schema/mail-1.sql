@@ -63,7 +63,7 @@ CREATE TABLE extra_copies (
 	copies INTEGER NOT NULL CHECK (copies > 1)
 ) STRICT;
 
--- Ranges of UIDs among which flags changed in one commit: exact enough to read little else, few enough to write.
+-- Ranges of UIDs among which flags changed in one commit; in a range they are near each other.
 CREATE TABLE flag_change (
 	modseq INTEGER NOT NULL,
 	mailbox_id INTEGER NOT NULL,

@@ -269,16 +269,20 @@ static void test_expunge_deleted(void **state)
 		{ { 0 }, { 0 }, true, { 0 } }, { { 7 }, { 0 }, false, { 0 } }, /* an empty set is not all */
 	};
 	struct fixture *fixture = *state;
-	struct message_flags flags = { .system = FLAG_DELETED };
+	struct message_flags flags = { .system = FLAG_DELETED }, others = { .system = FLAG_SYSTEM & ~FLAG_DELETED };
 	int64_t inbox = info_of(fixture, "INBOX").id;
+	const uint32_t some[] = { 1, 3, 5, 8 };
+	struct batch *batch = batch_new(NULL);
 
 	for (int i = 0; i < 10; i++)
 		append(fixture, "INBOX", 100 + (size_t)i, 'x');
+	assert_true(batch_flags(batch, inbox, some, ARRAY_LEN(some), FLAGS_ADD, &others, NO_CONDITION));
+	assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t before = info_of(fixture, "INBOX").modseq;
-		struct batch *batch = batch_new(NULL);
 		size_t marked = 0, count = 0, removed = 0;
 
+		batch = batch_new(NULL);
 		while (marked < 4 && rows[i].deleted[marked] != 0)
 			marked++;
 		while (count < 4 && rows[i].set[count] != 0)
