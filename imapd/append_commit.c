@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "storage/directory.h"
+#include "storage/mailbox_name.h"
 
 #include <pthread.h>
 
@@ -49,13 +50,17 @@ static bool has_room(const struct append *a, struct account *account, struct err
 static bool find_mailbox(struct append *a, struct account *account, int64_t *id, struct error *err)
 {
 	struct mailbox_info info;
+	struct mailbox_name name;
 
-	if (!mailbox_find(account, a->mailbox, &info, err)) {
-		a->try_create = err->code == ERR_NO_SUCH_MAILBOX; /* RFC 9051 §6.3.12 */
-		return false;
+	if (mailbox_find(account, a->mailbox, &info, err)) {
+		*id = info.id;
+		return true;
 	}
-	*id = info.id;
-	return true;
+	/* RFC 9051 §6.3.12: TRYCREATE unless it is certain that it cannot be created */
+	if (err->code == ERR_NO_SUCH_MAILBOX)
+		a->try_create = mailbox_name_parse(a->mailbox, &name, err) &&
+		                !error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox");
+	return false;
 }
 
 void append_check(struct append *a)
