@@ -60,6 +60,12 @@ static const struct capability {
 	{ "SORT", AFTER_LOGIN, NULL, NULL },                     /* RFC 5256 */
 	{ "THREAD=ORDEREDSUBJECT", AFTER_LOGIN, NULL, NULL },    /* RFC 5256 */
 	{ "THREAD=REFERENCES", AFTER_LOGIN, NULL, NULL },        /* RFC 5256 */
+	{ "IDLE", AFTER_LOGIN, NULL, NULL },                     /* RFC 2177 */
+	{ "UNSELECT", AFTER_LOGIN, NULL, NULL },                 /* RFC 3691 */
+	{ "UIDPLUS", AFTER_LOGIN, NULL, NULL },                  /* RFC 4315 */
+	{ "MOVE", AFTER_LOGIN, NULL, NULL },                     /* RFC 6851 */
+	{ "CONDSTORE", AFTER_LOGIN, NULL, NULL },                /* RFC 7162 §3.1 */
+	{ "QRESYNC", AFTER_LOGIN, NULL, NULL },                  /* RFC 7162 §3.2 */
 	{ "COMPRESS=DEFLATE", AFTER_LOGIN, may_compress, NULL }, /* RFC 4978 */
 };
 
