@@ -128,14 +128,20 @@ static void close_sessions(void *arg)
 	server_close_all(&program->server);
 }
 
+/* No session is left; what the watch has still asked of the store comes back before it goes. */
 static void stop(void *arg)
 {
 	struct program *program = arg;
+	struct imap_server *server = &program->server;
 
-	program->server.on_empty = NULL;
-	server_drain(&program->server); /* if it was not: the start has failed */
-	auth_client_close(&program->server.auth);
-	watch_free(&program->server.watch);
+	if (server->loop == NULL)
+		return; /* start() did not happen */
+	server->on_empty = NULL;
+	server_drain(server); /* if it was not: the start has failed */
+	while (worker_pending(server->pool) > 0)
+		(void)uv_run(server->loop, UV_RUN_ONCE);
+	auth_client_close(&server->auth);
+	watch_free(&server->watch);
 }
 
 static void close_store(void *arg)

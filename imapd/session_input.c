@@ -175,6 +175,8 @@ static void take_turn(struct imap_session *s)
 	if (s->ended)
 		return;
 	compress_flush(s->compress, s->conn);
+	if (s->on_line != NULL)
+		compress_rest(s->compress); /* IDLE: there is little to say for a while */
 	set_pace(s);
 	if (session_reads(s) && !s->is_busy)
 		conn_resume(s->conn);

@@ -431,18 +431,18 @@ def test_users_come_and_go_while_the_server_runs(site):
 def test_status_of_a_real_site(site):
     status = json.loads(site.posthouse("status", "--json"))
     names = sorted(p["name"] for p in status["processes"])
-    assert names == ["authd", "pop3d", "pop3d", "posthouse", "smtpd", "smtpd"]
+    assert names == ["authd", "imapd", "imapd", "pop3d", "pop3d", "posthouse", "smtpd", "smtpd"]
     assert all(p["state"] == "ready" for p in status["processes"])
-    with contextlib.closing(site.wire("smtp")), contextlib.closing(site.wire("pop3")):
+    with contextlib.closing(site.wire("smtp")), contextlib.closing(site.wire("pop3")), contextlib.closing(site.wire("imap")):
         counts = json.loads(site.posthouse("status", "--json"))["connections"]
-    assert counts["smtp"] >= 1 and counts["pop3"] >= 1 and counts["submissions"] == 0
+    assert counts["smtp"] >= 1 and counts["pop3"] >= 1 and counts["imap"] >= 1 and counts["submissions"] == 0
     table = site.posthouse("status")
     assert "smtpd" in table and "CONNECTIONS" in table
 
 
 def test_every_daemon_is_replaced_when_it_dies(site):
     """The real daemons, killed one after the other: back within a second, and mail flows."""
-    for name in ("authd", "smtpd", "pop3d"):
+    for name in ("authd", "smtpd", "pop3d", "imapd"):
         victim = site.pids(name)[0]
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda n=name, v=victim: v not in site.pids(n) and len(site.pids(n)) == (1 if n == "authd" else 2), 5, name)
