@@ -92,8 +92,8 @@ class Imap:
                 items = fetched.setdefault(int(match[1]), {})
                 items.update((name.upper(), value) for name, value in zip(values[::2], values[1::2]))
 
-    def append(self, mailbox, message):
-        self.command(f"APPEND {mailbox} {{{len(message)}}}", message)
+    def append(self, mailbox, message, literal8=False):
+        self.command(f"APPEND {mailbox} {'~' if literal8 else ''}{{{len(message)}}}", message)
 
 
 class Dovecot(Imap):
