@@ -17,7 +17,7 @@
 
 #define SERVICE_FDS_MAX    64
 #define SERVICE_SECRET_LEN 32
-#define SERVICE_DRAIN_MS   30000 /* sessions that are not done by then are closed */
+#define SERVICE_DRAIN_MS   25000 /* sessions that are not done by then are closed; before the supervisor kills (30 s) */
 
 struct service;
 
