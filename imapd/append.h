@@ -56,8 +56,6 @@ struct append {
 	struct append_message head;
 	struct append_text text;
 	struct buffer chunk;
-	bool writing; /* chunk is with a worker */
-	bool waits;   /* nothing is read until a commit is through */
 
 	struct error error; /* set: nothing was appended */
 	bool try_create;    /* with ERR_NO_SUCH_MAILBOX */

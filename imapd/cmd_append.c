@@ -91,9 +91,7 @@ static void count_memory(struct append *a, size_t added)
 
 static void update_hold(struct imap_session *s)
 {
-	struct append *a = s->request == NULL ? NULL : s->request->state;
-
-	if (s->append_waits || (a != NULL && a->writing))
+	if (s->append_waits || s->append_writes)
 		session_hold_input(s);
 	else if (s->held)
 		session_release_input(s);
@@ -176,7 +174,7 @@ static void chunk_written(struct imap_session *s)
 {
 	struct append *a = s->request->state;
 
-	a->writing = false;
+	s->append_writes = false;
 	buffer_free(&a->chunk); /* whoever sends slowly has no claim to it */
 	if (a->error.code != ERR_NONE)
 		refuse(s, a);
@@ -222,7 +220,7 @@ static void on_bytes(struct imap_session *s, struct span bytes)
 	}
 	throttle(s);
 	if (a->chunk.len > 0) {
-		a->writing = true;
+		s->append_writes = true;
 		session_work(s, WORKER_WRITE, write_chunk, chunk_written);
 	}
 	update_hold(s);

@@ -93,7 +93,8 @@ struct imap_session {
 	struct imap_request *ending_upto; /* the last that the refresh under way is for; NULL: none is */
 	struct imap_request *detached;    /* APPENDs whose commit is under way while the next is read */
 	size_t append_memory;             /* octets of messages that APPENDs keep in memory (imapd/append.h) */
-	bool append_waits;                /* nothing is read until one of them is through */
+	bool append_waits;                /* nothing is read until one of them is through ... */
+	bool append_writes;               /* ... or until a worker has written what came of a message */
 	struct buffer parked;             /* the command that waits for these to end */
 	bool is_parked;
 
