@@ -24,29 +24,34 @@ static bool take_literal(struct span *in, struct span *out)
 static bool take_quoted(struct span *in, struct span *out)
 {
 	struct span rest = *in;
+	size_t len = 0;
 
 	if (!span_take_char(&rest, '"'))
 		return false;
-	for (size_t i = 0; i < rest.len; i++) {
-		if (rest.ptr[i] == '\\') {
-			i++;
-		} else if (rest.ptr[i] == '"') {
-			*out = span_first(rest, i);
-			*in = span_skip(rest, i + 1);
+	for (;;) {
+		const char *quote = len < rest.len ? memchr(rest.ptr + len, '"', rest.len - len) : NULL;
+		const char *escape;
+
+		if (quote == NULL)
+			return false;
+		escape = memchr(rest.ptr + len, '\\', (size_t)(quote - rest.ptr) - len);
+		if (escape == NULL) {
+			*out = span_first(rest, (size_t)(quote - rest.ptr));
+			*in = span_skip(rest, out->len + 1);
 			return true;
 		}
+		len = (size_t)(escape - rest.ptr) + 2; /* what is escaped may be the quote */
 	}
-	return false;
 }
 
 enum string_kind { STRING_NONE, STRING_NIL, STRING_QUOTED, STRING_LITERAL };
 
 static enum string_kind take_string(struct span *in, struct span *out)
 {
-	if (span_take_word(in, "NIL"))
-		return STRING_NIL;
 	if (take_quoted(in, out))
 		return STRING_QUOTED;
+	if (span_take_word(in, "NIL"))
+		return STRING_NIL;
 	return take_literal(in, out) ? STRING_LITERAL : STRING_NONE;
 }
 
@@ -105,14 +110,14 @@ static bool take_list(struct span *in)
 	return true;
 }
 
-void envelope_view(struct span envelope, struct envelope_view *out)
+void envelope_view(struct span envelope, enum envelope_field last, struct envelope_view *out)
 {
 	struct span rest = envelope;
 	struct span text;
 
 	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++)
 		out->fields[i] = SPAN("NIL");
-	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++) {
+	for (unsigned i = 0; i <= last; i++) {
 		struct span front;
 		bool taken;
 

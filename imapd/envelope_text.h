@@ -24,7 +24,8 @@ enum envelope_field {
 struct envelope_view {
 	struct span fields[ENVELOPE_FIELDS];
 };
-void envelope_view(struct span envelope, struct envelope_view *out);
+/* Looks for the fields up to `last`; those behind it read as NIL. */
+void envelope_view(struct span envelope, enum envelope_field last, struct envelope_view *out);
 
 /* The field is not NIL. */
 bool envelope_has(const struct envelope_view *view, enum envelope_field field);

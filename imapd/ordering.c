@@ -160,7 +160,7 @@ static void fill_sort(struct lane *lane, size_t i, const struct stored_message *
 		m->texts[SORT_SUBJECT] = arena_copy(&lane->arena, collate(lane, stored->base_subject));
 	if (!(o->wants & WANT_ENVELOPE))
 		return;
-	envelope_view(stored->envelope, &view);
+	envelope_view(stored->envelope, ENVELOPE_CC, &view);
 	if (o->texts[SORT_FROM])
 		m->texts[SORT_FROM] = first_mailbox(lane, &view, ENVELOPE_FROM);
 	if (o->texts[SORT_TO])

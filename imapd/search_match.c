@@ -31,7 +31,8 @@ struct search_match {
 	bool all_fed;
 	bool failed;
 
-	bool viewed; /* envelope is that of this message */
+	bool viewed; /* envelope is that of this message, up to this field */
+	enum envelope_field viewed_upto;
 	struct envelope_view envelope;
 	struct field_text fields[ENVELOPE_FIELDS];
 	struct buffer scratch, plain;
@@ -50,10 +51,11 @@ static void forget_field(struct field_text *field)
 		buffer_clear(&field->folded);
 }
 
-static const struct envelope_view *view(struct search_match *m)
+static const struct envelope_view *view(struct search_match *m, enum envelope_field upto)
 {
-	if (!m->viewed)
-		envelope_view(m->stored->envelope, &m->envelope);
+	if (!m->viewed || m->viewed_upto < upto)
+		envelope_view(m->stored->envelope, upto, &m->envelope);
+	m->viewed_upto = m->viewed && m->viewed_upto > upto ? m->viewed_upto : upto;
 	m->viewed = true;
 	return &m->envelope;
 }
@@ -80,10 +82,10 @@ static struct span field_text(struct search_match *m, enum envelope_field field)
 	buffer_clear(&m->plain);
 	buffer_clear(&m->scratch);
 	if (field == ENVELOPE_SUBJECT)
-		done = envelope_string(view(m), field, &m->plain) &&
+		done = envelope_string(view(m, field), field, &m->plain) &&
 		       message_text_value(buffer_span(&m->plain), &m->scratch, &text->folded);
 	else
-		done = envelope_addresses(view(m), field, &m->scratch, &m->plain) &&
+		done = envelope_addresses(view(m, field), field, &m->scratch, &m->plain) &&
 		       fold_text(buffer_span(&m->plain), &text->folded);
 	m->failed = m->failed || !done;
 	text->ready = true;
@@ -94,7 +96,7 @@ static bool match_field(struct search_match *m, const struct search_node *node)
 {
 	enum envelope_field field = field_of(node->kind);
 
-	return envelope_has(view(m), field) && text_find(&node->needle, field_text(m, field));
+	return envelope_has(view(m, field), field) && text_find(&node->needle, field_text(m, field));
 }
 
 static int64_t day_of(int64_t unix_seconds)
@@ -115,7 +117,7 @@ static bool sent_day(struct search_match *m, int64_t *day)
 	if (!m->stored->has_sent_date)
 		return false;
 	buffer_clear(&m->plain);
-	m->failed = m->failed || !envelope_string(view(m), ENVELOPE_DATE, &m->plain);
+	m->failed = m->failed || !envelope_string(view(m, ENVELOPE_DATE), ENVELOPE_DATE, &m->plain);
 	if (!date_parse(buffer_span(&m->plain), &date))
 		return false;
 	*day = day_of(date.unix_seconds + date.zone_minutes * 60);
