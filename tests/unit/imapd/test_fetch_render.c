@@ -165,7 +165,7 @@ static struct binary_map *kept_map;
 static void fetch_begin(
         struct fetch *fetch, const struct fetch_item *items, size_t count, const size_t *numbers, size_t number_count)
 {
-	const struct fetch_args args = { .items = (struct fetch_item *)items, .item_count = count };
+	const struct fetch_args args = { .items = items, .item_count = count };
 	struct view_message *messages = calloc(number_count, sizeof(*messages));
 
 	*fetch = (struct fetch) { 0 };
@@ -307,7 +307,7 @@ static void test_long_header(void **state)
 static void test_nul(void **state)
 {
 	static const char want[] = "* 1 FETCH (BINARY[2] ~{3}\r\nh\0o)\r\n";
-	const struct fetch_item item = section_item(FETCH_BINARY, (uint32_t[]) { 2, 0 }, SECTION_WHOLE);
+	struct fetch_item item = section_item(FETCH_BINARY, (uint32_t[]) { 2, 0 }, SECTION_WHOLE);
 	struct fetch fetch;
 	const size_t number = 5;
 
@@ -331,7 +331,7 @@ static void test_eight_bit(void **state)
 /* Several messages and items; the seen message's new flags are told with it. */
 static void test_several(void **state)
 {
-	const struct fetch_item items[] = { { .kind = FETCH_UID }, section_item(FETCH_SECTION, part_1, SECTION_WHOLE) };
+	struct fetch_item items[] = { { .kind = FETCH_UID }, section_item(FETCH_SECTION, part_1, SECTION_WHOLE) };
 	const size_t numbers[] = { 0, 3 };
 	struct fetch fetch;
 
@@ -352,7 +352,7 @@ static const size_t all_numbers[] = { 0, 2, 1, 2, 5, 3 };
 /* Longer than a chunk: whole, and never more than a chunk in memory. */
 static void test_chunks(void **state)
 {
-	const struct fetch_item items[] = { { .kind = FETCH_UID }, section_item(FETCH_SECTION, NULL, SECTION_WHOLE),
+	struct fetch_item items[] = { { .kind = FETCH_UID }, section_item(FETCH_SECTION, NULL, SECTION_WHOLE),
 		section_item(FETCH_SECTION, part_1, SECTION_MIME) };
 	struct fetch fetch;
 	struct span rest;
@@ -416,7 +416,7 @@ static void test_binary_chunks(void **state)
 
 static void test_missing(void **state)
 {
-	const struct fetch_item item = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
+	struct fetch_item item = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
 	const size_t numbers[] = { 1, 0, 3, 4, 5 };
 	struct fetch fetch;
 
@@ -434,7 +434,7 @@ static void test_missing(void **state)
 
 static void test_unknown_cte(void **state)
 {
-	const struct fetch_item items[] = { { .kind = FETCH_UID },
+	struct fetch_item items[] = { { .kind = FETCH_UID },
 		section_item(FETCH_BINARY, (uint32_t[]) { 3, 0 }, SECTION_WHOLE) };
 	const size_t numbers[] = { 1, 0 };
 	struct fetch fetch;
@@ -450,7 +450,7 @@ static void test_unknown_cte(void **state)
 /* A file that cannot be read: the message is left out, unless its beginning is out. */
 static void test_disk_fails(void **state)
 {
-	const struct fetch_item item = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
+	struct fetch_item item = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
 	const size_t numbers[] = { 2, 0 };
 	struct fetch fetch;
 
