@@ -129,15 +129,14 @@ static void put_vanished(struct buffer *out, const struct known *known, const ui
 	buffer_append_text(out, "\r\n");
 }
 
-/* All is told: the client's UIDs are the index's, as far as they go, and other clients' too. */
+/* All is told: the client's UIDs are the index's, as far as they go, and so will other clients' be. What is in the list behind them is not: some of
+ * it may be gone. */
 static void join_latest(struct view *view)
 {
 	struct index *index = view->index;
-	const struct known_list *mine = view->known.list;
 
 	view->epoch = index->epoch;
-	if (index->latest_epoch == index->epoch && index->latest.list != NULL &&
-	        (mine == NULL || index->latest.list->count > mine->count))
+	if (index->latest_epoch == index->epoch && index->latest.count > view->known.count)
 		return;
 	known_clear(&index->latest);
 	known_share(&index->latest, &view->known);
@@ -150,7 +149,7 @@ static bool take_latest(struct view *view, uint32_t count)
 	const struct index *index = view->index;
 	struct known taken;
 
-	if (index->latest_epoch != index->epoch || index->latest.list == NULL || index->latest.list->count < count)
+	if (index->latest_epoch != index->epoch || index->latest.list == NULL || index->latest.count < count)
 		return false;
 	known_share(&taken, &index->latest);
 	taken.count = count;
@@ -181,6 +180,8 @@ enum news_left news_write_gone(struct view *view, const struct news_style *style
 
 	settle(index, &view->gone);
 	if (at_end(index, &view->gone)) {
+		if (view->epoch != index->epoch)
+			join_latest(view);
 		view->told_gone_modseq = index->modseq;
 		return NEWS_ALL_TOLD;
 	}
