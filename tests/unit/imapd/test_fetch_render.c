@@ -163,7 +163,7 @@ struct fetch {
 static struct binary_map *kept_map;
 
 static void fetch_begin(
-        struct fetch *fetch, const struct fetch_item *items, size_t count, const size_t *numbers, size_t number_count)
+        struct fetch *fetch, struct fetch_item *items, size_t count, const size_t *numbers, size_t number_count)
 {
 	const struct fetch_args args = { .items = items, .item_count = count };
 	struct view_message *messages = calloc(number_count, sizeof(*messages));
