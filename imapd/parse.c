@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#define WORD_MAX                                                                                                       \
+	32 /* longer than any name of a key, item or option, so that tables of them are looked through cheaply */
+
 /* --- errors and memory --- */
 
 bool parse_expected(struct parser *p, const char *what)
@@ -126,7 +129,7 @@ bool parse_atom(struct parser *p, struct span *out)
 
 struct span parse_peek_word(const struct parser *p)
 {
-	struct span in = p->in, word;
+	struct span in = span_first(p->in, WORD_MAX + 1), word;
 
 	return span_take_run(&in, is_word_char, &word) ? word : span_first(p->in, 0);
 }

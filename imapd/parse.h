@@ -182,7 +182,7 @@ enum fetch_kind {
 	/* RFC 8474 §5 */
 	FETCH_EMAILID,
 	FETCH_THREADID,
-	FETCH_SAVEDATE, /* RFC 8514 §4.3 */
+	FETCH_SAVEDATE, /* RFC 8514 §4.2 */
 	FETCH_PREVIEW,  /* RFC 8970 §3.1 */
 };
 enum section_text {
@@ -218,7 +218,7 @@ struct fetch_args {
 };
 bool parse_fetch(struct parser *p, struct fetch_args *out);
 
-/* --- SEARCH, SORT, THREAD (RFC 9051 §6.4.4, RFC 4731, 5182, 5032, 5256, 7162 §3.1.5, 8474 §6, 8514 §4.1) --- */
+/* --- SEARCH, SORT, THREAD (RFC 9051 §6.4.4, RFC 4731, 5182, 5032, 5256, 7162 §3.1.5, 8474 §6, 8514 §4.3) --- */
 enum search_kind {
 	SEARCH_ALL,
 	SEARCH_AND,      /* one and more children */

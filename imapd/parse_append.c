@@ -5,7 +5,7 @@ bool parse_append_mailbox(struct parser *p, struct span *mailbox)
 	return parse_space(p) && parse_mailbox(p, mailbox);
 }
 
-/* append-opts (RFC 4466 §6.1, RFC 3502 §6.3.11), each with its trailing SP */
+/* append-opts (RFC 4466 §2.7, RFC 3502 §6.3.11), each with its trailing SP */
 static bool parse_options(struct parser *p, struct append_message *out)
 {
 	if (span_starts(p->in, SPAN("(")) && !(parse_flag_list(p, &out->flags) && parse_space(p)))

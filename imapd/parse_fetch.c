@@ -200,7 +200,7 @@ static bool parse_items(struct parser *p, struct item_list *list)
 	return parse_char(p, ')', "\")\" behind the fetch items");
 }
 
-/* --- modifiers (RFC 4466 §2.3, RFC 7162 §7) --- */
+/* --- modifiers (RFC 4466 §2.4, RFC 7162 §7) --- */
 
 static bool parse_modifier(struct parser *p, struct fetch_args *out)
 {

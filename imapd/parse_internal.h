@@ -27,7 +27,8 @@ bool parse_at_end(const struct parser *p);                   /* but for blanks; 
 bool parse_char(struct parser *p, char c, const char *what); /* exactly c */
 bool parse_set(struct parser *p, struct sequence_set *out);  /* "$" allowed */
 bool parse_number64(struct parser *p, uint64_t *out);
-/* The longest run of letters, digits, "." and "-": names of items, options, search keys. May be empty; consumes nothing. */
+/* The run of letters, digits, "." and "-" (names of items, options, search keys), or its beginning when it is too long for any. May be empty;
+ * consumes nothing. */
 struct span parse_peek_word(const struct parser *p);
 bool parse_take_word(
         struct parser *p, const char *word); /* that run is exactly `word`, in any case; false without an error */

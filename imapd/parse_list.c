@@ -34,7 +34,7 @@ static const struct option status_items[] = {
 	{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },     /* RFC 7162 §3.1.7 */
 	{ "MAILBOXID", STATUS_MAILBOXID },             /* RFC 8474 §4.3 */
 	{ "APPENDLIMIT", STATUS_APPENDLIMIT },         /* RFC 7889 §5 */
-	{ "DELETED-STORAGE", STATUS_DELETED_STORAGE }, /* RFC 9208 §5.1.1 */
+	{ "DELETED-STORAGE", STATUS_DELETED_STORAGE }, /* RFC 9208 §4.1.4 */
 	{ NULL, 0 },
 };
 

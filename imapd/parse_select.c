@@ -41,7 +41,7 @@ static bool parse_qresync(struct parser *p, struct select_args *out)
 	return parse_char(p, ')', "\")\" behind QRESYNC");
 }
 
-/* select-params (RFC 4466 §2.4): CONDSTORE (RFC 7162 §3.1.8), QRESYNC (RFC 7162 §3.2.5) */
+/* select-params (RFC 4466 §2.1): CONDSTORE (RFC 7162 §3.1.8), QRESYNC (RFC 7162 §3.2.5) */
 static bool parse_param(struct parser *p, struct select_args *out)
 {
 	if (parse_take_word(p, "CONDSTORE")) {

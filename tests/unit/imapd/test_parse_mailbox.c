@@ -62,7 +62,7 @@ static const struct parse_row renames[] = {
 	{ "Z RENAME a \"&\"", "Z RENAME \"a\" \"&\"" },
 };
 
-/* RFC 9208 §4.1.2 */
+/* RFC 9208 §4.1.1 */
 static const struct parse_row quota_roots[] = {
 	{ "G0001 GETQUOTA \"\"", "G0001 GETQUOTA \"\"" },
 	{ "G GETQUOTA !partition/sda4", "G GETQUOTA \"!partition/sda4\"" },

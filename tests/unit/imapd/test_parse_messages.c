@@ -36,7 +36,7 @@ static const struct parse_row fetches[] = {
 	{ "a FETCH 1 BODY[]<0.0>", "a FETCH 1 SECTION[]<0.0>" },
 };
 
-/* RFC 3516 §4, RFC 7162 §3.1.4, §3.2.6, RFC 8474 §5, RFC 8514 §4.3, RFC 8970 §3.1 */
+/* RFC 3516 §4, RFC 7162 §3.1.4, §3.2.6, RFC 8474 §5, RFC 8514 §4.2, RFC 8970 §3.1 */
 static const struct parse_row extended_fetches[] = {
 	{ "a FETCH 1 (BINARY[1] BINARY.PEEK[1.2]<0.100> BINARY.SIZE[2] BINARY[])",
 	        "a FETCH 1 BINARY[1.] BINARY[1.2.]<0.100>/peek BINARY.SIZE[2.]/peek BINARY[]" },
