@@ -3,9 +3,9 @@
 
     kill9.py [--rounds N] [--seed N] [--seconds LOAD]
 
-A round: load (SMTP deliveries to one and several users, POP3 deletions), a SIGKILL to a worker, to all workers of a daemon or to
+A round: load (SMTP deliveries to one and several users, POP3 deletions, IMAP commands that change), a SIGKILL to a worker, to all workers of a daemon or to
 the whole suite at a random moment, a start when the supervisor is gone, and more load. Every few rounds, and at the end, the
-load rests, every mailbox is compared with the books (load.py), and `posthouse check` must find nothing wrong.
+load rests, every mailbox is compared with the books (load.py, imap_load.py), and `posthouse check` must find nothing wrong.
 Ends with a table, and with exit code 1 when anything was lost, doubled, half done or reused.
 """
 import argparse
@@ -19,11 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from crash.imap_load import ImapWorker  # noqa: E402
 from crash.load import Load  # noqa: E402
 from harness.site import DAEMONS, Site, wait_for  # noqa: E402
 
 AUDIT_EVERY = 5
 USERS = 6
+IMAP_WORKERS = 2
 
 
 class Result:
@@ -33,6 +35,7 @@ class Result:
         self.bag = []
         self.restarts, self.recoveries, self.problems = [], [], []
         self.books = None
+        self.commands = 0
 
     @property
     def bad(self):
@@ -47,7 +50,7 @@ class Result:
         kills = ", ".join(f"{count} {what}" for what, count in self.kills.items())
         rows = [
             ("rounds", f"{self.rounds} ({kills})"),
-            ("acknowledged", f"{self.books.deliveries} messages, {self.books.deletions} deletions"),
+            ("acknowledged", f"{self.books.deliveries} messages, {self.books.deletions} deletions, {self.commands} IMAP commands"),
             ("not acknowledged", f"{sum(self.books.unknown.values())} copies without an answer, {self.books.refusals} refused"),
             ("lost", self.lost), ("doubled", self.doubled), ("other problems", len(self.problems)),
             ("restart of the suite", times(self.restarts)), ("service after a child's death", times(self.recoveries)),
@@ -77,7 +80,7 @@ def kill_something(site, chance, result):
         except ProcessLookupError:
             pass  # it was just being replaced
     started = time.monotonic()
-    wait_for(lambda: len(site.pids(daemon)) >= len(pids) and site.answers("smtp") and site.answers("pop3"), 10,
+    wait_for(lambda: len(site.pids(daemon)) >= len(pids) and all(map(site.answers, ("smtp", "pop3", "imap"))), 10,
              f"{daemon} is replaced")
     result.recoveries.append(time.monotonic() - started)
 
@@ -95,6 +98,7 @@ def run(rounds, seed, seconds, report=lambda text: None):
         users = [f"load{i}" for i in range(USERS)]
         site.add_users(users)
         load = Load(site, users, seed)
+        imap = [load.add(ImapWorker(site, load.books, users[i], seed * 100 + 80 + i)) for i in range(IMAP_WORKERS)]
         result.books = load.books
         try:
             for number in range(1, rounds + 1):
@@ -106,6 +110,9 @@ def run(rounds, seed, seconds, report=lambda text: None):
                     time.sleep(0.2)
                     load.pause()
                     lost, doubled = load.audit()
+                    for worker in imap:
+                        worker.audit()
+                    result.commands = sum(worker.commands for worker in imap)
                     result.lost += lost
                     result.doubled += doubled
                     check(site, result)

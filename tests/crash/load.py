@@ -228,6 +228,13 @@ class Load:
             worker.name = f"w{i}"
             worker.start()
 
+    def add(self, worker):
+        """One more, of another kind."""
+        worker.name = f"w{len(self.workers)}"
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
     def go(self):
         for worker in self.workers:
             worker.go.set()

@@ -10,7 +10,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_sigkill():
     result = run(rounds=25, seed=20261121, seconds=1.0)
     print(result.table())
     assert not result.bad, result.table()
-    assert result.books.deliveries > 100 and result.books.deletions > 20, result.table()
+    assert result.books.deliveries > 100 and result.books.deletions > 20 and result.commands > 100, result.table()
     assert statistics.median(result.restarts) < RESTART_SECONDS, result.table()
 
 
