@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "imapd/session_private.h"
+#include "imapd/view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,46 +13,47 @@
 #define LOGGED_IN (AUTHENTICATED | SELECTED)
 #define PRIVATE   COMMAND_NEEDS_PRIVACY
 #define SECRET    COMMAND_SECRET
+#define NEWS      COMMAND_WANTS_NEWS
 
 /* The privacy of AUTHENTICATE is its mechanism's: SCRAM needs none. */
 static const struct command commands[] = {
 	/* name          legal states     handler           flags                     RFC 9051 */
-	{ "APPEND", LOGGED_IN, cmd_append, COMMAND_OVERLAPS },                   /* §6.3.12 */
-	{ "AUTHENTICATE", NOT_AUTHENTICATED, cmd_authenticate, SECRET },         /* §6.2.2 */
-	{ "CAPABILITY", ANY_STATE, cmd_capability, 0 },                          /* §6.1.1 */
-	{ "CHECK", SELECTED, cmd_noop, 0 },                                      /* RFC 3501 §6.4.1 */
-	{ "CLOSE", SELECTED, cmd_close, 0 },                                     /* §6.4.1 */
-	{ "COMPRESS", LOGGED_IN, cmd_compress, 0 },                              /* RFC 4978 §3 */
-	{ "COPY", SELECTED, cmd_copy, COMMAND_UID },                             /* §6.4.7 */
-	{ "CREATE", LOGGED_IN, cmd_create, 0 },                                  /* §6.3.4 */
-	{ "DELETE", LOGGED_IN, cmd_delete, 0 },                                  /* §6.3.5 */
-	{ "ENABLE", AUTHENTICATED, cmd_enable, 0 },                              /* §6.3.1 */
-	{ "EXAMINE", LOGGED_IN, cmd_examine, 0 },                                /* §6.3.3 */
-	{ "EXPUNGE", SELECTED, cmd_expunge, COMMAND_UID | COMMAND_NEEDS_WRITE }, /* §6.4.3, §6.4.9 */
-	{ "FETCH", SELECTED, cmd_fetch, COMMAND_UID | COMMAND_KEEPS_NUMBERS },   /* §6.4.5 */
-	{ "GETQUOTA", LOGGED_IN, cmd_getquota, 0 },                              /* RFC 9208 §4.1.1 */
-	{ "GETQUOTAROOT", LOGGED_IN, cmd_getquotaroot, 0 },                      /* RFC 9208 §4.1.2 */
-	{ "ID", ANY_STATE, cmd_id, 0 },                                          /* RFC 2971 §3.1 */
-	{ "IDLE", LOGGED_IN, cmd_idle, 0 },                                      /* §6.3.13 */
-	{ "LIST", LOGGED_IN, cmd_list, 0 },                                      /* §6.3.9 */
-	{ "LOGIN", NOT_AUTHENTICATED, cmd_login, PRIVATE | SECRET },             /* §6.2.3 */
-	{ "LOGOUT", ANY_STATE, cmd_logout, 0 },                                  /* §6.1.3 */
-	{ "LSUB", LOGGED_IN, cmd_lsub, 0 },                                      /* RFC 3501 §6.3.9 */
-	{ "MOVE", SELECTED, cmd_move, COMMAND_UID | COMMAND_NEEDS_WRITE },       /* §6.4.8 */
-	{ "NAMESPACE", LOGGED_IN, cmd_namespace, 0 },                            /* §6.3.10 */
-	{ "NOOP", ANY_STATE, cmd_noop, 0 },                                      /* §6.1.2 */
-	{ "RENAME", LOGGED_IN, cmd_rename, 0 },                                  /* §6.3.6 */
-	{ "SEARCH", SELECTED, cmd_search, COMMAND_UID | COMMAND_KEEPS_NUMBERS }, /* §6.4.4 */
-	{ "SELECT", LOGGED_IN, cmd_select, 0 },                                  /* §6.3.2 */
-	{ "SETQUOTA", LOGGED_IN, cmd_setquota, 0 },                              /* RFC 9208 §4.1.3 */
-	{ "SORT", SELECTED, cmd_sort, COMMAND_UID | COMMAND_KEEPS_NUMBERS },     /* RFC 5256 §3 */
-	{ "STARTTLS", NOT_AUTHENTICATED, cmd_starttls, 0 },                      /* §6.2.1 */
-	{ "STATUS", LOGGED_IN, cmd_status, 0 },                                  /* §6.3.11 */
-	{ "STORE", SELECTED, cmd_store, COMMAND_UID | COMMAND_KEEPS_NUMBERS | COMMAND_NEEDS_WRITE }, /* §6.4.6 */
-	{ "SUBSCRIBE", LOGGED_IN, cmd_subscribe, 0 },                                                /* §6.3.7 */
-	{ "THREAD", SELECTED, cmd_thread, COMMAND_UID | COMMAND_KEEPS_NUMBERS },                     /* RFC 5256 §3 */
-	{ "UNSELECT", SELECTED, cmd_unselect, 0 },                                                   /* §6.4.2 */
-	{ "UNSUBSCRIBE", LOGGED_IN, cmd_unsubscribe, 0 },                                            /* §6.3.8 */
+	{ "APPEND", LOGGED_IN, cmd_append, COMMAND_OVERLAPS },                          /* §6.3.12 */
+	{ "AUTHENTICATE", NOT_AUTHENTICATED, cmd_authenticate, SECRET },                /* §6.2.2 */
+	{ "CAPABILITY", ANY_STATE, cmd_capability, 0 },                                 /* §6.1.1 */
+	{ "CHECK", SELECTED, cmd_noop, 0 },                                             /* RFC 3501 §6.4.1 */
+	{ "CLOSE", SELECTED, cmd_close, 0 },                                            /* §6.4.1 */
+	{ "COMPRESS", LOGGED_IN, cmd_compress, 0 },                                     /* RFC 4978 §3 */
+	{ "COPY", SELECTED, cmd_copy, COMMAND_UID | NEWS },                             /* §6.4.7 */
+	{ "CREATE", LOGGED_IN, cmd_create, 0 },                                         /* §6.3.4 */
+	{ "DELETE", LOGGED_IN, cmd_delete, 0 },                                         /* §6.3.5 */
+	{ "ENABLE", AUTHENTICATED, cmd_enable, 0 },                                     /* §6.3.1 */
+	{ "EXAMINE", LOGGED_IN, cmd_examine, 0 },                                       /* §6.3.3 */
+	{ "EXPUNGE", SELECTED, cmd_expunge, COMMAND_UID | COMMAND_NEEDS_WRITE | NEWS }, /* §6.4.3, §6.4.9 */
+	{ "FETCH", SELECTED, cmd_fetch, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS },   /* §6.4.5 */
+	{ "GETQUOTA", LOGGED_IN, cmd_getquota, 0 },                                     /* RFC 9208 §4.1.1 */
+	{ "GETQUOTAROOT", LOGGED_IN, cmd_getquotaroot, 0 },                             /* RFC 9208 §4.1.2 */
+	{ "ID", ANY_STATE, cmd_id, 0 },                                                 /* RFC 2971 §3.1 */
+	{ "IDLE", LOGGED_IN, cmd_idle, 0 },                                             /* §6.3.13 */
+	{ "LIST", LOGGED_IN, cmd_list, 0 },                                             /* §6.3.9 */
+	{ "LOGIN", NOT_AUTHENTICATED, cmd_login, PRIVATE | SECRET },                    /* §6.2.3 */
+	{ "LOGOUT", ANY_STATE, cmd_logout, 0 },                                         /* §6.1.3 */
+	{ "LSUB", LOGGED_IN, cmd_lsub, 0 },                                             /* RFC 3501 §6.3.9 */
+	{ "MOVE", SELECTED, cmd_move, COMMAND_UID | COMMAND_NEEDS_WRITE | NEWS },       /* §6.4.8 */
+	{ "NAMESPACE", LOGGED_IN, cmd_namespace, 0 },                                   /* §6.3.10 */
+	{ "NOOP", ANY_STATE, cmd_noop, 0 },                                             /* §6.1.2 */
+	{ "RENAME", LOGGED_IN, cmd_rename, 0 },                                         /* §6.3.6 */
+	{ "SEARCH", SELECTED, cmd_search, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS }, /* §6.4.4 */
+	{ "SELECT", LOGGED_IN, cmd_select, 0 },                                         /* §6.3.2 */
+	{ "SETQUOTA", LOGGED_IN, cmd_setquota, 0 },                                     /* RFC 9208 §4.1.3 */
+	{ "SORT", SELECTED, cmd_sort, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS },     /* RFC 5256 §3 */
+	{ "STARTTLS", NOT_AUTHENTICATED, cmd_starttls, 0 },                             /* §6.2.1 */
+	{ "STATUS", LOGGED_IN, cmd_status, 0 },                                         /* §6.3.11 */
+	{ "STORE", SELECTED, cmd_store, COMMAND_UID | COMMAND_KEEPS_NUMBERS | COMMAND_NEEDS_WRITE | NEWS }, /* §6.4.6 */
+	{ "SUBSCRIBE", LOGGED_IN, cmd_subscribe, 0 },                                   /* §6.3.7 */
+	{ "THREAD", SELECTED, cmd_thread, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS }, /* RFC 5256 §3 */
+	{ "UNSELECT", SELECTED, cmd_unselect, 0 },                                      /* §6.4.2 */
+	{ "UNSUBSCRIBE", LOGGED_IN, cmd_unsubscribe, 0 },                               /* §6.3.8 */
 };
 
 /* First words of other protocols: somebody makes a browser or a mail server talk to us (cross-protocol attacks). They stand
@@ -179,6 +181,13 @@ static const char *wrong_state(const struct imap_session *s, const struct comman
 	return command->states & NOT_AUTHENTICATED ? "not after login" : "select a mailbox first";
 }
 
+/* What another session was told is done is seen here: its flags, though not its numbers. */
+static void run_with_news(struct imap_session *s)
+{
+	if (!s->ended)
+		s->request->command->run(s, s->request);
+}
+
 static void run(struct imap_session *s, struct imap_request *req, const struct command_head *head)
 {
 	const struct command *command = command_find(head->name);
@@ -194,6 +203,8 @@ static void run(struct imap_session *s, struct imap_request *req, const struct c
 		command_no(s, "PRIVACYREQUIRED", "use TLS first"); /* RFC 5530 §3 */
 	else if ((command->flags & COMMAND_NEEDS_WRITE) && session_is_read_only(s))
 		command_no(s, "READ-ONLY", "the mailbox was opened by EXAMINE"); /* RFC 9051 §6.3.3 */
+	else if (command->flags & COMMAND_WANTS_NEWS)
+		view_refresh(s->view, run_with_news);
 	else
 		command->run(s, req);
 }

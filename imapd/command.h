@@ -13,9 +13,10 @@ enum command_flag {
 	COMMAND_KEEPS_NUMBERS =
 	        1
 	        << 2, /* FETCH, STORE, SEARCH (also SORT, THREAD) without UID: no EXPUNGE may be told (RFC 9051 §7.5.1) */
-	COMMAND_SECRET = 1 << 3,   /* its arguments are wiped, and never logged */
-	COMMAND_UID = 1 << 4,      /* may have the prefix UID */
-	COMMAND_OVERLAPS = 1 << 5, /* may run beside requests that are detached (session_detach) */
+	COMMAND_SECRET = 1 << 3,     /* its arguments are wiped, and never logged */
+	COMMAND_UID = 1 << 4,        /* may have the prefix UID */
+	COMMAND_OVERLAPS = 1 << 5,   /* may run beside requests that are detached (session_detach) */
+	COMMAND_WANTS_NEWS = 1 << 6, /* works on the selected mailbox as it is now: view_refresh() comes first */
 };
 
 struct command {
