@@ -5,8 +5,6 @@
 #include "imapd/status_text.h"
 #include "imapd/view.h"
 
-#pragma weak session_enable_condstore
-
 #include <stdlib.h>
 
 #define LINE_MAX_OCTETS (16 * KIB) /* of one mailbox: its name as a literal or escaped, attributes, STATUS */

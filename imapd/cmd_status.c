@@ -3,8 +3,6 @@
 #include "imapd/status_text.h"
 #include "imapd/view.h"
 
-#pragma weak session_enable_condstore
-
 #include <stdlib.h>
 
 struct status_work {
