@@ -196,12 +196,18 @@ void field_filter_free(struct field_filter *filter)
 	*filter = (struct field_filter) { 0 };
 }
 
+/* Most names differ in their first letter. */
+static bool same_name(struct span a, struct span b)
+{
+	return ascii_lower(a.ptr[0]) == ascii_lower(b.ptr[0]) && span_equal_nocase(a, b);
+}
+
 static bool filter_has(const struct field_filter *filter, struct span name)
 {
 	if (name.len == 0)
 		return false; /* no field */
 	for (unsigned i = filter->first[length_class(name.len)]; i > 0; i = filter->next[i - 1])
-		if (span_equal_nocase(name, filter->section->fields[i - 1]))
+		if (same_name(name, filter->section->fields[i - 1]))
 			return true;
 	return false;
 }
