@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-#pragma weak view_close
-
 void session_check(const struct imap_session *s)
 {
 	if (s->closing)

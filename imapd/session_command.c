@@ -14,9 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak view_refresh
-#pragma weak view_tell
-
 /* --- the tagged line, and what comes after it --- */
 
 static void write_status(struct imap_session *s, const struct imap_request *req)
