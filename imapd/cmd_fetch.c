@@ -122,7 +122,7 @@ static void deliver(struct imap_session *s)
 {
 	struct fetch *f = s->request->state;
 	struct buffer *chunk = &f->out[f->filling], *next = &f->out[f->filling ^ 1];
-	bool more = !fetch_render_done(&f->render);
+	bool more = !fetch_render_done(&f->render), room;
 
 	if (session_full(s)) {
 		session_wait_for_room(s, deliver);
@@ -130,13 +130,15 @@ static void deliver(struct imap_session *s)
 	}
 	buffer_clear(next);
 	f->filling ^= 1;
-	if (more && buffer_reserve(next, FETCH_CHUNK))
-		session_work(s, WORKER_READ, run_chunk, on_chunk);
+	room = !more || buffer_reserve(next, FETCH_CHUNK);
+	if (more && room)
+		session_work(
+		        s, WORKER_READ, run_chunk, on_chunk); /* from here on `next` and the render are the job's */
 	session_write(s, buffer_span(chunk));
-	if (!more)
-		next_slice(s);
-	else if (next->failed)
+	if (!room)
 		fail_chunk(s);
+	else if (!more)
+		next_slice(s);
 }
 
 static void on_chunk(struct imap_session *s)
@@ -360,10 +362,28 @@ static bool begin(struct imap_session *s, struct imap_request *req, struct fetch
 	return true;
 }
 
+static void on_fresh(struct imap_session *s)
+{
+	struct imap_request *req = s->request;
+	struct fetch *f;
+	bool beyond;
+
+	if (s->closing)
+		return;
+	f = req->state;
+	if (!begin(s, req, f, &beyond))
+		refuse_memory(s);
+	else if (beyond)
+		command_bad(s, "there is no message of that number");
+	else if (f->args.vanished)
+		session_work(s, WORKER_READ, run_vanished, on_vanished);
+	else
+		next_slice(s);
+}
+
 void cmd_fetch(struct imap_session *s, struct imap_request *req)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
-	bool beyond;
 
 	if (f == NULL) {
 		refuse_memory(s);
@@ -375,14 +395,6 @@ void cmd_fetch(struct imap_session *s, struct imap_request *req)
 		command_refuse(s, req->parser.err);
 		return;
 	}
-	if (!check_vanished(s, req, &f->args))
-		return;
-	if (!begin(s, req, f, &beyond))
-		refuse_memory(s);
-	else if (beyond)
-		command_bad(s, "there is no message of that number");
-	else if (f->args.vanished)
-		session_work(s, WORKER_READ, run_vanished, on_vanished);
-	else
-		next_slice(s);
+	if (check_vanished(s, req, &f->args))
+		view_refresh(s->view, on_fresh); /* what was answered to others before this command is seen by it */
 }
