@@ -4,37 +4,19 @@ Each client sends or fetches a message with a mark of its own, and the other sid
 client's own mailbox file (for readers). A client that is not installed is a skip with its name.
 """
 import contextlib
-import os
 import poplib
 import re
-import shutil
 import smtplib
-import subprocess
 import time
-import uuid
 
 import pytest
 
-from harness.site import PASSWORD, body_of, wait_for
+from harness.clients import Terminal, need, new_mark, run, secret_file
+from harness.site import PASSWORD, body_of
 from harness.wire import plain_token
 
 SITE = {"plaintext": False}
 ALICE, BOB = "alice@example.test", "bob@example.test"
-
-
-def need(program):
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-
-
-def run(*command, stdin=None, env=None, want=0):
-    done = subprocess.run(
-        [str(c) for c in command], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
-        env={**os.environ, **(env or {})}, check=False,
-    )
-    text = done.stdout.decode("utf-8", "backslashreplace")
-    assert done.returncode == want, f"{command[0]} ended with {done.returncode}:\n{text}"
-    return text
 
 
 def message(mark, to=BOB):
@@ -46,7 +28,7 @@ def message(mark, to=BOB):
 
 @pytest.fixture
 def mark():
-    return "mark-" + uuid.uuid4().hex[:16]
+    return new_mark()
 
 
 @pytest.fixture(autouse=True)
@@ -64,12 +46,6 @@ def the_message(site, mark):
     messages = site.mailbox("bob", port="pop3s")
     assert len(messages) == 1 and mark.encode() in messages[0], messages
     return messages[0]
-
-
-def secret_file(path, text):
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
 
 
 # --- senders
@@ -293,38 +269,17 @@ keep on
 
 @pytest.mark.parametrize("port, scheme", [("pop3s", "pops"), ("pop3", "pop")])
 def test_mutt_reads_and_deletes_in_a_terminal(site, mark, tmp_path, port, scheme):
-    need("mutt")
-    need("tmux")
+    need("mutt", "tmux")
     deliver(site, mark)
     rc = muttrc(site, tmp_path, f'set pop_pass="{PASSWORD}" pop_delete=yes quit=yes delete=yes wait_key=no')
-    socket, target = tmp_path / "tmux", "mutt"
-    tmux = ("tmux", "-S", socket, "-f", "/dev/null")
-    env = {"HOME": str(tmp_path), "TERM": "screen", "LC_ALL": "C.UTF-8"}
-
-    def quietly(*command):
-        return subprocess.run([*map(str, tmux), *command], check=False, capture_output=True)
-
-    def session_lives():
-        return quietly("has-session", "-t", target).returncode == 0
-
-    def screen():
-        return quietly("capture-pane", "-p", "-t", target).stdout.decode()
-
-    def see(text):
-        wait_for(lambda: text in screen(), 30, lambda: f"{text} on the screen:\n{screen()}")
-
-    run(*tmux, "new-session", "-d", "-s", target, "-x", "100", "-y", "30",
-        f"mutt -n -F {rc} -f {scheme}://bob%40example.test@localhost:{site.ports[port]}", env=env)
-    try:
-        see(mark)
-        run(*tmux, "send-keys", "-t", target, "Enter", env=env)
-        see("..two dots")
-        run(*tmux, "send-keys", "-t", target, "q", env=env)
-        see(mark)
-        run(*tmux, "send-keys", "-t", target, "d", env=env)
+    with Terminal(tmp_path, f"mutt -n -F {rc} -f {scheme}://bob%40example.test@localhost:{site.ports[port]}", tmp_path) as terminal:
+        terminal.see(mark)
+        terminal.keys("Enter")
+        terminal.see("..two dots")
+        terminal.keys("q")
+        terminal.see(mark)
+        terminal.keys("d")
         time.sleep(0.2)
-        run(*tmux, "send-keys", "-t", target, "q", env=env)
-        wait_for(lambda: not session_lives(), 30, "mutt ends")
-    finally:
-        quietly("kill-server")
+        terminal.keys("q")
+        terminal.ends()
     assert site.mailbox("bob", port="pop3s") == []
