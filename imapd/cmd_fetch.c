@@ -355,7 +355,7 @@ static bool begin(struct imap_session *s, struct imap_request *req, struct fetch
 		return false;
 	f->plan.utf8 = session_utf8(s);
 	if (f->plan.has_modseq)
-		s->enabled |= ENABLED_CONDSTORE;                                        /* RFC 7162 §3.1 */
+		session_enable_condstore(s);                                            /* RFC 7162 §3.1 */
 	f->plan.tell_uid = f->plan.tell_modseq = (s->enabled & ENABLED_CONDSTORE) != 0; /* RFC 7162 §3.2.4 */
 	f->sets_seen = f->plan.sets_seen && !s->view->read_only;
 	fetch_render_init(&f->render, &f->plan, f->mailbox_id, &s->binary);
