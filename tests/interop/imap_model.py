@@ -58,7 +58,7 @@ class Session:
     def connect(self):
         self.client = self.world.imap()
         self.box = None
-        self.view = []  # uids, or None where the client does not know
+        self.view = []  # uids in the order of its sequence numbers
         self.told = {}  # uid -> flags
         if self.kind == "condstore":
             self.command("ENABLE CONDSTORE")
@@ -95,27 +95,22 @@ class Session:
                         self.view.remove(uid)
                         self.lose(uid)
             elif len(response) > 1 and response[1] == "EXISTS":
-                count = int(response[0])
-                assert count >= len(self.view), f"EXISTS {count} below {len(self.view)}"
-                self.view += [None] * (count - len(self.view))
+                last = self.view[-1] if self.view else 0
+                self.view += [uid for uid in sorted(self.box.messages) if uid > last]
+                assert int(response[0]) == len(self.view), f"EXISTS {response[0]}, not {len(self.view)}"
             elif len(response) > 1 and response[1] == "FETCH":
                 self.take_fetch(int(response[0]), response[2])
 
     def lose(self, uid):
-        assert uid is None or uid not in self.box.messages, f"{uid} was said to be gone"
+        assert uid not in self.box.messages, f"{uid} was said to be gone"
         self.told.pop(uid, None)
 
     def take_fetch(self, number, items):
         assert 1 <= number <= len(self.view), f"FETCH of {number}, of {len(self.view)}"
         found = dict(zip(items[::2], items[1::2]))
         if "UID" in found:
-            uid = int(found["UID"])
-            if self.view[number - 1] is None:
-                self.view[number - 1] = uid
-            assert self.view[number - 1] == uid, f"{number} was {self.view[number - 1]}, now {uid}"
+            assert self.view[number - 1] == int(found["UID"]), f"{number} is {self.view[number - 1]}, not {found['UID']}"
         uid = self.view[number - 1]
-        if uid is None:
-            return
         if "FLAGS" in found:
             flags = normal(found["FLAGS"])
             if uid in self.box.messages:
@@ -126,26 +121,14 @@ class Session:
 
     # --- what it does
 
-    def uids(self):
-        """Those it knows by UID and number; the unknown ones are asked for first."""
-        if None in self.view:
-            self.command("FETCH 1:* (UID FLAGS)", keeps_numbers=True)
-            if None in self.view:  # some went before this client heard of them: it learns that now
-                self.command("NOOP")
-                self.view and self.command("FETCH 1:* (UID FLAGS)", keeps_numbers=True)
-        assert None not in self.view, self.view
-        return self.view
-
     def live(self):
-        return [uid for uid in self.uids() if uid in self.box.messages]
+        return [uid for uid in self.view if uid in self.box.messages]
 
     def agree(self):
         """After NOOP the client knows all there is, and nothing else."""
         self.command("NOOP")
         want = sorted(self.box.messages)
-        assert len(self.view) == len(want), f"{self.kind}: {self.view}, not {want}"
-        for have, uid in zip(self.view, want):
-            assert have in (None, uid), f"{self.kind}: {self.view}, not {want}"
+        assert self.view == want, f"{self.kind}: {self.view}, not {want}"
         for uid, flags in self.told.items():
             assert flags == self.box.messages[uid][1], f"{self.kind}: {uid} told {flags}, is {self.box.messages[uid][1]}"
 
@@ -170,7 +153,7 @@ class Session:
         assert answer.code == (["READ-ONLY"] if examine else ["READ-WRITE"])
         exists = [int(r[0]) for r in answer.untagged if len(r) > 1 and r[1] == "EXISTS"]
         assert exists == [len(box.messages)], f"{exists}, not {len(box.messages)}"
-        self.view = [None] * exists[0]
+        self.view = sorted(box.messages)
         if self.kind in ("condstore", "qresync"):
             self.highest = int(codes["HIGHESTMODSEQ"][0])
             assert self.highest >= box.highest
@@ -202,7 +185,7 @@ class Session:
             return
         if self.kind == "qresync" and not self.world.random.randrange(3):
             self.agree()
-            uids = list(self.uids())
+            uids = list(self.view)
             for uid in uids:
                 if uid not in self.told:
                     self.command(f"UID FETCH {uid} (FLAGS)")
@@ -409,7 +392,8 @@ class World:
         if vanished:
             gone = {u for r in answer.all("VANISHED") for u in uid_set(r[-1])}
             assert not gone & set(box.messages), gone
-            missing = {u for before, u in box.gone if before >= since} - gone
+            last = max(box.messages, default=0)  # "*" is the largest UID in use
+            missing = {u for before, u in box.gone if before >= since and u <= last} - gone
             assert not missing, f"since {since}, not said to have vanished: {missing}"
         return None
 
@@ -435,13 +419,13 @@ class World:
 
     def search(self):
         session = self.pick()
-        if session is None or not session.uids():
+        if session is None or not session.view:
             return None
         box = session.box
         flag = self.random.choice(FLAGS)
         name = flag[1:].upper() if flag.startswith("\\") else f"KEYWORD {flag}"
         has = {u for u, m in box.messages.items() if flag in m[1]}
-        alive = [u for u in session.uids() if u in box.messages]
+        alive = [u for u in session.view if u in box.messages]
         chosen = set(self.some(alive))
         if not chosen:
             return None
@@ -454,13 +438,13 @@ class World:
             (f"OR {numbers} {name}", chosen | has),
             ("ALL", set(alive)),
         ))
+        want = sorted(hits & set(session.view))  # what it has not been told of has no number yet
         by_uid = bool(self.random.randrange(2))
         answer = session.command(f"{'UID ' if by_uid else ''}SEARCH RETURN (ALL) {program}", keeps_numbers=not by_uid)
         found = answer.all("ESEARCH")[0]
         said = uid_set(found[found.index("ALL") + 1]) if "ALL" in found else []
         if not by_uid:
             said = [session.view[n - 1] for n in said]
-        want = sorted(hits & set(session.view))
         assert said == want, f"{program}: {said}, not {want}"
         return None
 
@@ -548,7 +532,6 @@ class World:
         for session in self.sessions:
             if session.box is not None:
                 session.agree()
-                assert session.uids() == sorted(session.box.messages)
 
 
 def random_steps(site, user, seed, steps, progress=None):
