@@ -215,4 +215,5 @@ void session_on_drained(void *session)
 		on_room(s);
 	else if (s->compress != NULL)
 		session_busy(s);
+	session_update_input(s); /* the conn delivers again from here on: not to a session that is still at its command */
 }
