@@ -167,17 +167,32 @@ static bool collate_point(uint32_t c, struct buffer *out)
 	return append_points(points, count, false, out);
 }
 
+/* The ASCII at the front, in capitals; most subjects are nothing else. */
+static size_t collate_ascii(struct span in, struct buffer *out)
+{
+	size_t len = 0;
+
+	if (!buffer_reserve(out, in.len))
+		return 0;
+	for (; len < in.len && !(in.ptr[len] & 0x80); len++) {
+		bool lower = in.ptr[len] >= 'a' && in.ptr[len] <= 'z';
+
+		out->data[out->len + len] = (char)(in.ptr[len] - (lower ? 0x20 : 0));
+	}
+	out->len += len;
+	out->data[out->len] = '\0';
+	return len;
+}
+
 bool fold_collate(struct span utf8, struct buffer *out)
 {
 	while (utf8.len > 0 && !out->failed) {
 		uint32_t c;
 
-		if (!(utf8.ptr[0] & 0x80)) {
-			bool lower = utf8.ptr[0] >= 'a' && utf8.ptr[0] <= 'z';
-
-			buffer_append_char(out, (char)(utf8.ptr[0] - (lower ? 0x20 : 0)));
-			utf8 = span_skip(utf8, 1);
-		} else if (utf8_take(&utf8, &c)) {
+		utf8 = span_skip(utf8, collate_ascii(utf8, out));
+		if (utf8.len == 0 || out->failed)
+			break;
+		if (utf8_take(&utf8, &c)) {
 			collate_point(c, out);
 		} else {
 			buffer_append_text(out, REPLACEMENT);
