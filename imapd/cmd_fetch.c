@@ -362,28 +362,10 @@ static bool begin(struct imap_session *s, struct imap_request *req, struct fetch
 	return true;
 }
 
-static void on_fresh(struct imap_session *s)
-{
-	struct imap_request *req = s->request;
-	struct fetch *f;
-	bool beyond;
-
-	if (s->closing)
-		return;
-	f = req->state;
-	if (!begin(s, req, f, &beyond))
-		refuse_memory(s);
-	else if (beyond)
-		command_bad(s, "there is no message of that number");
-	else if (f->args.vanished)
-		session_work(s, WORKER_READ, run_vanished, on_vanished);
-	else
-		next_slice(s);
-}
-
 void cmd_fetch(struct imap_session *s, struct imap_request *req)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
+	bool beyond;
 
 	if (f == NULL) {
 		refuse_memory(s);
@@ -395,6 +377,14 @@ void cmd_fetch(struct imap_session *s, struct imap_request *req)
 		command_refuse(s, req->parser.err);
 		return;
 	}
-	if (check_vanished(s, req, &f->args))
-		view_refresh(s->view, on_fresh); /* what was answered to others before this command is seen by it */
+	if (!check_vanished(s, req, &f->args))
+		return;
+	if (!begin(s, req, f, &beyond))
+		refuse_memory(s);
+	else if (beyond)
+		command_bad(s, "there is no message of that number");
+	else if (f->args.vanished)
+		session_work(s, WORKER_READ, run_vanished, on_vanished);
+	else
+		next_slice(s);
 }
