@@ -241,21 +241,12 @@ static bool prepare(struct search_command *command, struct error *err)
 	return command->run != NULL || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
-static void on_fresh(struct imap_session *s)
+void search_command_start(struct search_command *command)
 {
-	struct search_command *command;
 	struct error err;
 
-	if (s->closing)
-		return;
-	command = s->request->state;
 	if (prepare(command, &err))
 		start_run(command);
 	else
 		search_command_refuse(command, &err);
-}
-
-void search_command_start(struct search_command *command)
-{
-	view_refresh(command->session->view, on_fresh);
 }
