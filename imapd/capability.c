@@ -52,6 +52,7 @@ static const struct capability {
 	{ "QUOTA", AFTER_LOGIN, NULL, NULL },                    /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", AFTER_LOGIN, NULL, NULL },        /* RFC 9208 §5.1 */
 	{ "QUOTA=RES-MESSAGE", AFTER_LOGIN, NULL, NULL },        /* RFC 9208 §5.2 */
+	{ "OBJECTID", AFTER_LOGIN, NULL, NULL },                 /* RFC 8474 */
 	{ "MULTIAPPEND", AFTER_LOGIN, NULL, NULL },              /* RFC 3502 */
 	{ "APPENDLIMIT", AFTER_LOGIN, NULL, message_size_max },  /* RFC 7889 */
 	{ "ESEARCH", AFTER_LOGIN, NULL, NULL },                  /* RFC 4731 */
