@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-/* Response codes: RFC 5530 §3, RFC 9051 §7.1, RFC 9208 §4.4 (OVERQUOTA), RFC 4469 §4.2 (TOOBIG). */
+/* Response codes: RFC 5530 §3, RFC 9051 §7.1, RFC 9208 §4.3.1 (OVERQUOTA), RFC 4469 §4.2 (TOOBIG). */
 static const struct row {
 	const char *code; /* NULL: none */
 	bool is_bad;
