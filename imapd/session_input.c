@@ -83,6 +83,7 @@ static size_t feed_compressed(struct imap_session *s, struct span bytes)
 			continue;
 		}
 		if (inflated >= INFLATE_TURN_MAX) {
+			conn_pause(s->conn); /* take_turn() resumes, and then what is left over comes again */
 			session_busy(s);
 			break;
 		}
