@@ -204,15 +204,19 @@ static uint64_t bits_of(const struct imap_session *s, const struct flag_list *fl
 	return bits;
 }
 
-/* The number of this change: what has it is answered here, and is no news to this client. */
+/* The number of this change: what has it is answered here, and is no news to this client. The names of keywords come before their use. */
 static void note_own_change(struct imap_session *s, const struct batch_result *result)
 {
+	uint64_t modseq = 0, flags = 0;
+
 	for (size_t i = 0; i < result->row_count; i++) {
-		if (result->rows[i].changed) {
-			view_own_change(s->view, result->rows[i].modseq);
-			return;
-		}
+		flags |= result->rows[i].flags;
+		if (result->rows[i].changed)
+			modseq = result->rows[i].modseq;
 	}
+	if (modseq > 0)
+		view_own_change(s->view, modseq);
+	view_tell_keywords(s->view, flags);
 }
 
 static void on_stored(struct imap_session *s, struct batch *batch, const struct error *failed)
@@ -232,7 +236,6 @@ static void on_stored(struct imap_session *s, struct batch *batch, const struct 
 	}
 	st->bits = bits_of(s, &st->args.flags);
 	note_own_change(s, result);
-	view_tell_keywords(s->view, st->args.mode == STORE_REMOVE ? 0 : st->bits);
 	answer(s);
 }
 

@@ -1,0 +1,179 @@
+"""News of a mailbox across sessions, processes and protocols: who idles is told at once, who asks is told all, whoever changed it."""
+import time
+
+import pytest
+from harness.imap import Imap
+from harness.site import DOMAIN, PASSWORD
+
+SLOWLY = 20  # the files of idle accounts are looked at every 10 s (imapd/watch.h)
+ONE = b"Subject: one\r\n\r\nbody\r\n"
+
+
+def session(site, user, *commands):
+    client = Imap(("127.0.0.1", site.ports["imap"])).login(f"{user}@{DOMAIN}", PASSWORD)
+    for command in commands:
+        client.command(command).ok()
+    return client
+
+
+def idle(client):
+    client.tag = client.send("IDLE")
+    assert client.response()[0] == "+"
+
+
+def done(client):
+    client.wire.send(b"DONE\r\n")
+    return client.finish(client.tag).ok()
+
+
+def heard(client, count):
+    return [client.response()[1:] for _ in range(count)]
+
+
+def deliver(site, user, message=ONE):
+    site.send("a@remote.example", [f"{user}@{DOMAIN}"], message)
+
+
+def quiet(client, seconds):
+    client.wire.sock.settimeout(seconds)
+    with pytest.raises(TimeoutError):
+        client.wire.sock.recv(1)
+    client.wire.sock.settimeout(30)
+
+
+def test_everything_reaches_who_idles(site):
+    """SMTP, POP3 and another session's STORE, EXPUNGE, COPY and MOVE; three ways to be told of it."""
+    site.fresh_user("push")
+    plain = session(site, "push", "SELECT INBOX")
+    aware = session(site, "push", "ENABLE CONDSTORE", "SELECT INBOX")
+    quick = session(site, "push", "ENABLE QRESYNC", "EXAMINE INBOX")
+    other = session(site, "push", "SELECT INBOX")
+    for client in (plain, aware, quick):
+        idle(client)
+    for number in range(1, 6):
+        deliver(site, "push")
+        for client in (plain, aware, quick):
+            assert heard(client, 1) == [[str(number), "EXISTS"]]
+    assert other.command("STORE 2:3 +FLAGS (\\Seen)").word == "BAD"  # it was told of none of them, until now
+    other.command("STORE 2:3 +FLAGS (\\Seen)").ok()
+    assert heard(plain, 2) == [[str(n), "FETCH", ["UID", str(n), "FLAGS", ["\\Seen"]]] for n in (2, 3)]
+    for client in (aware, quick):
+        modseqs = {fetch[2][3][0] for fetch in heard(client, 2)}
+        assert len(modseqs) == 1  # one change of two messages
+    pop3 = site.pop3("push")
+    pop3.dele(1)
+    pop3.dele(4)
+    pop3.quit()
+    for client in (plain, aware):
+        assert heard(client, 2) == [["1", "EXPUNGE"], ["3", "EXPUNGE"]]
+    assert heard(quick, 1) == [["VANISHED", "1,4"]]
+    assert other.command("NOOP").ok().untagged == [["1", "EXPUNGE"], ["3", "EXPUNGE"]]
+    answer = other.command("MOVE 1 Trash").ok()
+    assert answer.untagged[0][:2] == ["OK", ["COPYUID", answer.untagged[0][1][1], "2", "1"]]
+    assert heard(plain, 1) == heard(aware, 1) == [["1", "EXPUNGE"]]
+    assert heard(quick, 1) == [["VANISHED", "2"]]
+    other.command("COPY 1:2 INBOX").ok()
+    for client in (plain, aware, quick):
+        assert heard(client, 1) == [["4", "EXISTS"]]
+        done(client)
+        assert client.command("NOOP").ok().untagged == []
+        client.close()
+    other.close()
+
+
+def test_only_its_own_account_is_told(site):
+    site.fresh_user("woken")
+    site.fresh_user("asleep")
+    woken, asleep = (session(site, name, "SELECT INBOX") for name in ("woken", "asleep"))
+    elsewhere = session(site, "woken", "SELECT Sent")
+    for client in (woken, asleep, elsewhere):
+        idle(client)
+    deliver(site, "woken")
+    assert heard(woken, 1) == [["1", "EXISTS"]]
+    quiet(asleep, 1.5)
+    quiet(elsewhere, 0.2)
+    for client in (woken, asleep, elsewhere):
+        client.close()
+
+
+def test_a_command_sees_what_was_delivered_before_it(site):
+    site.fresh_user("fresh")
+    client = session(site, "fresh", "SELECT INBOX")
+    for number in range(1, 40):
+        deliver(site, "fresh")
+        assert client.command("NOOP").ok().untagged == [[str(number), "EXISTS"]]
+    client.close()
+
+
+def test_a_burst(site):
+    """More hints than a socket holds, while the loop is busy with something else."""
+    users = [f"burst{n}" for n in range(4)]
+    for user in users:
+        site.fresh_user(user)
+    clients = [session(site, user, "SELECT INBOX") for user in users]
+    for client in clients:
+        idle(client)
+    for _ in range(25):
+        site.send("a@remote.example", [f"{user}@{DOMAIN}" for user in users], ONE)
+    for client in clients:
+        last = 0
+        while last < 25:
+            last = int(client.response()[1])
+        assert done(client).untagged == []
+        client.close()
+
+
+def test_lost_hints(site):
+    """Nobody can tell imapd any more: who asks is told all the same, and who idles a little later."""
+    site.fresh_user("lost")
+    asks, idles = (session(site, "lost", "SELECT INBOX") for _ in range(2))
+    idle(idles)
+    names = list((site.data / "run" / "notify").glob("imapd.*"))
+    assert names
+    for name in names:
+        name.unlink()
+    try:
+        time.sleep(1.2)  # senders read the names again
+        deliver(site, "lost")
+        time.sleep(1.1)
+        assert asks.command("NOOP").ok().untagged == [["1", "EXISTS"]]
+        before = time.monotonic()
+        assert heard(idles, 1) == [["1", "EXISTS"]]
+        assert time.monotonic() - before < SLOWLY
+    finally:
+        asks.close()
+        idles.close()
+        site.restart()
+
+
+def test_many_changes_to_a_client_that_does_not_read(site):
+    """News waits for room in the output queue, and nothing of it is lost."""
+    site.fresh_user("many")
+    writer = session(site, "many")
+    parts = ["APPEND INBOX"]
+    for _ in range(500):
+        parts += [" () ", ONE]
+    for _ in range(4):
+        writer.command(*parts).ok()
+    writer.command("SELECT INBOX").ok()
+    for _ in range(3):
+        writer.command("COPY 1:* INBOX").ok()
+    count = 2000 * 8
+    slow = session(site, "many", "SELECT INBOX")
+    idle(slow)
+    flags = {}
+    for name in ("\\Seen", "\\Flagged", "\\Draft", "\\Answered"):
+        writer.command(f"STORE 1:* +FLAGS.SILENT ({name})").ok()
+    while len(flags) < count or any(len(f) < 4 for f in flags.values()):
+        response = slow.response()
+        assert response[2] == "FETCH", response
+        flags[response[1]] = response[3][3]
+    writer.command(f"STORE 1:{count // 2} +FLAGS.SILENT (\\Deleted)").ok()
+    writer.command("EXPUNGE").ok()
+    left = count
+    while left > count // 2:
+        left -= slow.response()[2] == "EXPUNGE"
+    assert done(slow).untagged == []
+    assert len(slow.command("FETCH 1:* (UID FLAGS)").ok().all("FETCH")) == count // 2
+    slow.close()
+    writer.close()
