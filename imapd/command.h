@@ -33,6 +33,7 @@ struct imap_request {
 	struct span tag;
 	const struct command *command;
 	bool uid;
+	bool keeps_numbers;   /* although by UID: UID SEARCH of numbers (RFC 7162 §3.2.10.2) */
 	struct parser parser; /* in: what follows the name; err: &error */
 	struct error error;
 	struct arena arena;

@@ -230,6 +230,7 @@ static bool prepare(struct search_command *command, struct error *err)
 
 	if (!build_program(command, &program, err))
 		return false;
+	s->request->keeps_numbers = search_program_has_numbers(program);
 	if (search_program_has_modseq(program))
 		session_enable_condstore(s); /* RFC 7162 §3.1 */
 	if (!collect(s->view, &messages, &count)) {

@@ -22,7 +22,7 @@ struct search_program {
 	struct arena arena;
 	struct sequence_set saved;
 	unsigned levels, wants;
-	bool save_dates, headers, modseq;
+	bool save_dates, headers, modseq, numbers;
 	uint32_t needle_nodes;
 	uint32_t count;
 	struct search_node nodes[]; /* the root is the first */

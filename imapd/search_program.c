@@ -176,6 +176,7 @@ static bool build(struct search_program *p, const struct search_key *key, const 
 	p->save_dates = p->save_dates || (key->kind >= SEARCH_SAVEDBEFORE && key->kind <= SEARCH_SAVEDSINCE);
 	p->headers = p->headers || key->kind == SEARCH_TEXT;
 	p->modseq = p->modseq || key->kind == SEARCH_MODSEQ;
+	p->numbers = p->numbers || key->kind == SEARCH_SEQUENCE;
 	return build_leaf(p, key, context, node) || no_memory(err);
 }
 
@@ -226,6 +227,11 @@ unsigned search_program_wants(const struct search_program *program)
 bool search_program_uses_save_dates(const struct search_program *program)
 {
 	return program->save_dates;
+}
+
+bool search_program_has_numbers(const struct search_program *program)
+{
+	return program->numbers;
 }
 
 bool search_program_has_modseq(const struct search_program *program)

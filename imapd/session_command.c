@@ -66,7 +66,9 @@ static void complete(struct imap_session *s, struct imap_request *req)
 
 static bool allows_expunges(const struct imap_request *req)
 {
-	return req->command == NULL || req->uid || !(req->command->flags & COMMAND_KEEPS_NUMBERS);
+	bool by_number = req->command != NULL && (req->command->flags & COMMAND_KEEPS_NUMBERS) && !req->uid;
+
+	return !by_number && !req->keeps_numbers;
 }
 
 static void tell_news(struct imap_session *s)
