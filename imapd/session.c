@@ -282,6 +282,7 @@ static void on_tls(void *session)
 	set_timer(s, s->server->settings.login_timeout_ms);
 	if (!greeted)
 		greet(s);
+	session_update_input(s); /* STARTTLS held it back */
 }
 
 static void on_evict(void *session)
