@@ -4,11 +4,10 @@
  *
  * What vanished is read after the index: a message that goes between the two is in both or comes later as news, never in neither. */
 #include "imapd/command.h"
-#include "imapd/fetch_put.h"
-#include "imapd/fetch_vanished.h"
 #include "imapd/index.h"
 #include "imapd/list_names.h"
 #include "imapd/response.h"
+#include "imapd/resync.h"
 #include "imapd/view.h"
 #include "storage/mailbox_name.h"
 
@@ -24,15 +23,14 @@ struct selection {
 	struct mailbox_info info;
 	struct mailbox_name name; /* as it is stored */
 	bool has_children;
-	struct vanished vanished;
-	uint32_t resync_uid; /* the FETCH of changes goes on from here */
+	struct resync resync;
 };
 
 static void free_selection(void *state)
 {
 	struct selection *sel = state;
 
-	vanished_free(&sel->vanished);
+	resync_free(&sel->resync);
 	free(sel);
 }
 
@@ -96,140 +94,37 @@ static void end_selected(struct imap_session *s)
 
 /* --- QRESYNC ----------------------------------------------------------------------------------------------------- */
 
-/* Walks the numbers of a resolved or rising set. */
-struct walk {
-	const struct sequence_set *set;
-	size_t range;
-	uint32_t at; /* 0: the range is not begun */
-};
-
-static bool walk_next(struct walk *walk, uint32_t *number)
-{
-	const struct number_range *range;
-
-	if (walk->range == walk->set->count)
-		return false;
-	range = &walk->set->ranges[walk->range];
-	*number = walk->at = walk->at == 0 ? range->first : walk->at + 1;
-	if (walk->at >= range->last) {
-		walk->range++;
-		walk->at = 0;
-	}
-	return true;
-}
-
-/* RFC 7162 §3.2.5.2: the largest UID up to which the client knows of every expunge: where it has the same number for it as we. No further
- * than there are messages, however long its sets. */
-static uint32_t known_up_to(const struct view *view, const struct select_args *args)
-{
-	struct walk sequences = { .set = &args->match_seqs }, uids = { .set = &args->match_uids };
-	uint32_t sequence, uid, matched = 0;
-
-	while (args->has_match && walk_next(&sequences, &sequence) && walk_next(&uids, &uid)) {
-		if (sequence == 0 || sequence > view_count(view))
-			break;
-		if (view_uid(view, sequence) == uid)
-			matched = uid;
-	}
-	return matched;
-}
-
-/* The known UIDs, without those up to `from`. */
-static void cut_set(struct sequence_set *set, uint32_t from)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < set->count; i++) {
-		struct number_range range = set->ranges[i];
-
-		if (range.last <= from)
-			continue;
-		if (range.first <= from)
-			range.first = from + 1;
-		set->ranges[kept++] = range;
-	}
-	set->count = kept;
-}
-
-/* RFC 7162 §3.2.5.1: none given means all that ever were. */
-static bool known_uids(struct imap_session *s, struct selection *sel)
-{
-	struct select_args *args = &sel->args;
-	uint32_t last = view_info(s->view)->uid_next - 1;
-
-	if (!args->has_known_uids) {
-		args->known_uids.ranges = arena_alloc(&s->request->arena, sizeof(*args->known_uids.ranges));
-		if (args->known_uids.ranges == NULL)
-			return false;
-		args->known_uids.ranges[0] = (struct number_range) { 1, last };
-		args->known_uids.count = last > 0;
-	}
-	sequence_set_resolve(&args->known_uids, last);
-	return true;
-}
-
-static bool tell_vanished(struct imap_session *s, struct selection *sel)
-{
-	struct sequence_set later = sel->args.known_uids;
-	struct buffer out;
-	bool ok;
-
-	later.ranges = arena_alloc(&s->request->arena, (later.count + 1) * sizeof(*later.ranges));
-	if (later.ranges == NULL)
-		return false;
-	for (size_t i = 0; i < later.count; i++)
-		later.ranges[i] = sel->args.known_uids.ranges[i];
-	cut_set(&later, known_up_to(s->view, &sel->args));
-	buffer_init(&out, VANISHED_TEXT_MAX);
-	ok = vanished_write(&sel->vanished, s->view, &later, &out);
-	if (ok)
-		session_write(s, buffer_span(&out));
-	buffer_free(&out);
-	return ok;
-}
-
-static bool put_change(const struct view *view, const struct message_row *message, struct buffer *out)
-{
-	uint32_t sequence;
-
-	if (!view_sequence(view, message->uid, &sequence))
-		return true;
-	buffer_append_text(out, "* ");
-	fetch_put_number(out, sequence);
-	buffer_append_text(out, " FETCH (UID ");
-	fetch_put_number(out, message->uid);
-	buffer_append_text(out, " FLAGS ");
-	view_write_flags(view, message->flags, out);
-	buffer_append_text(out, " MODSEQ (");
-	fetch_put_number(out, message->modseq);
-	return buffer_append_text(out, "))\r\n") && !out->failed;
-}
-
-/* As much as there is room for, then the rest. What changes meanwhile is told twice at worst. */
+/* As much as there is room for, then the rest. */
 static void tell_changes(struct imap_session *s)
 {
 	struct selection *sel = s->request->state;
-	const struct index *index = s->view->index;
-	uint32_t row = index_find(index, sel->resync_uid);
 	struct buffer out;
-	bool ok = true;
+	bool ok, all;
 
 	buffer_init(&out, FETCH_CHUNK + RESYNC_ROOM);
-	for (; ok && row < index->count && out.len < FETCH_CHUNK; row++) {
-		sel->resync_uid = index->rows[row].uid + 1;
-		if (index->rows[row].modseq > sel->args.modseq &&
-		        sequence_set_contains(&sel->args.known_uids, index->rows[row].uid))
-			ok = put_change(s->view, &index->rows[row], &out);
-	}
+	ok = resync_put_changes(&sel->resync, s->view, FETCH_CHUNK, &out, &all);
 	if (ok)
 		session_write(s, buffer_span(&out));
 	buffer_free(&out);
 	if (!ok)
 		refuse_memory(s);
-	else if (row == index->count)
+	else if (all)
 		end_selected(s);
 	else
 		session_wait_for_room(s, tell_changes);
+}
+
+static bool tell_vanished(struct imap_session *s, struct selection *sel)
+{
+	struct buffer out;
+	bool ok;
+
+	buffer_init(&out, VANISHED_TEXT_MAX);
+	ok = resync_put_vanished(&sel->resync, s->view, &s->request->arena, &out);
+	if (ok)
+		session_write(s, buffer_span(&out));
+	buffer_free(&out);
+	return ok;
 }
 
 static void run_vanished(struct imap_session *s)
@@ -239,7 +134,7 @@ static void run_vanished(struct imap_session *s)
 
 	if (!account_open(s->server->store, s->account_id, &account, &s->job_error))
 		return;
-	vanished_read(&sel->vanished, account, sel->info.id, sel->args.modseq, &s->job_error);
+	vanished_read(&sel->resync.vanished, account, sel->info.id, sel->args.modseq, &s->job_error);
 	account_release(&account);
 }
 
@@ -253,7 +148,7 @@ static void on_vanished(struct imap_session *s)
 		return;
 	}
 	tell_state(s, sel);
-	if (!known_uids(s, sel) || !tell_vanished(s, sel))
+	if (!tell_vanished(s, sel))
 		refuse_memory(s);
 	else
 		tell_changes(s);
@@ -350,6 +245,7 @@ static void open_mailbox(struct imap_session *s, struct imap_request *req, bool 
 	req->state = sel;
 	req->free_state = free_selection;
 	sel->read_only = read_only;
+	sel->resync.args = &sel->args;
 	if (!parse_select(&req->parser, &sel->args)) {
 		command_refuse(s, req->parser.err);
 		return;
