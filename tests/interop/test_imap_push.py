@@ -1,4 +1,6 @@
 """News of a mailbox across sessions, processes and protocols: who idles is told at once, who asks is told all, whoever changed it."""
+import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -143,6 +145,45 @@ def test_lost_hints(site):
     finally:
         asks.close()
         idles.close()
+        site.restart()
+
+
+def test_too_old_for_the_change_feed(site):
+    """Tombstones are kept for a time only. A session that stands before them, and a client that comes back, learn the rest by comparing."""
+    site.fresh_user("old")
+    deliver(site, "old")
+    deliver(site, "old")
+    session(site, "old", "SELECT INBOX", "STORE 1 +FLAGS (\\Seen)", "CLOSE").close()
+    client = session(site, "old", "ENABLE QRESYNC")
+    codes = [r[1] for r in client.command("SELECT INBOX").ok().untagged if r[0] == "OK"]
+    known = {c[0]: c[1] for c in codes}
+    other = session(site, "old", "SELECT INBOX")
+    idles = session(site, "old", "SELECT INBOX")
+    idle(idles)
+    for name in (site.data / "run" / "notify").glob("imapd.*"):
+        name.unlink()
+    try:
+        time.sleep(1.2)
+        pop3 = site.pop3("old")
+        pop3.dele(1)
+        pop3.quit()
+        deliver(site, "old")
+        newest = max((site.data / "accounts").iterdir(), key=lambda path: int(path.name))
+        with contextlib.closing(sqlite3.connect(newest / "mail.db")) as db:
+            now = "(SELECT modseq FROM account)"
+            db.execute(f"UPDATE account_constant SET tombstone_floor = {now}, mailbox_floor = {now}")
+            db.commit()
+        time.sleep(1.1)
+        assert client.command("NOOP").ok().untagged == [["VANISHED", "1"], ["2", "EXISTS"]]
+        assert other.command("NOOP").ok().untagged == [["1", "EXPUNGE"], ["2", "EXISTS"]]
+        assert heard(idles, 2) == [["1", "EXPUNGE"], ["2", "EXISTS"]]
+        back = session(site, "old", "ENABLE QRESYNC")
+        answer = back.command(f"SELECT INBOX (QRESYNC ({known['UIDVALIDITY']} {known['HIGHESTMODSEQ']} 1:2))").ok()
+        assert answer.all("VANISHED") == [["VANISHED", ["EARLIER"], "1"]]
+        back.close()
+    finally:
+        for one in (client, other, idles):
+            one.close()
         site.restart()
 
 
