@@ -427,5 +427,5 @@ def test_a_config_file_with_mistakes_is_named_and_refused(server):
     s.write_config(more="[smpt]\nx = 1\n[smtp]\nmax_message_size = big\n")
     refused = s.run("serve")
     assert refused.returncode == 5
-    assert f"{s.config}:13: unknown section [smpt]; did you mean \"smtp\"?" in refused.stderr
-    assert f"{s.config}:16: max_message_size = big: expected a size like 50M" in refused.stderr
+    assert f"{s.config}:15: unknown section [smpt]; did you mean \"smtp\"?" in refused.stderr
+    assert f"{s.config}:18: max_message_size = big: expected a size like 50M" in refused.stderr
