@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 bool fake_auth_answers = true;
+int64_t fake_auth_account = 7;
 
 struct auth_request {
 	struct auth_request *next;
@@ -39,7 +40,7 @@ static struct auth_request *ask(enum auth_status status, auth_callback *callback
 
 	CHECK(request != NULL);
 	request->answer.status = status;
-	request->answer.account_id = status == AUTH_OK ? 7 : 0;
+	request->answer.account_id = status == AUTH_OK ? fake_auth_account : 0;
 	(void)span_copy(SPAN("alice@example.test"), request->answer.login, sizeof(request->answer.login));
 	request->callback = callback;
 	request->arg = arg;

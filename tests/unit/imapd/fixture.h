@@ -24,7 +24,12 @@ extern struct place place;
 extern bool fake_auth_answers; /* false: requests wait */
 bool fake_auth_run(void);      /* answers what waits; false: nothing did */
 
+extern int64_t fake_auth_account; /* whose a good login is; 7 unless set */
+
 void place_open(struct store *store);
+/* With a store and directory of their own below a new directory in /tmp, and alice's account. The next place_open_with_store() of the
+ * process gets the same ones, with what is in them by then; they are removed when the process ends. */
+void place_open_with_store(void);
 void place_connect(void);
 void place_send(const void *bytes, size_t len); /* and runs */
 void place_run(void);                           /* until nothing moves */
