@@ -119,6 +119,15 @@ static void start_tls(struct imap_session *s, size_t behind)
 		session_begin_handshake(s);
 }
 
+/* What was left over is offered again only when the session says so: a command may have begun to wait in the midst of it. */
+static void after_feed(struct imap_session *s, size_t left)
+{
+	if (left > 0)
+		session_update_input(s);
+	else
+		set_pace(s);
+}
+
 size_t session_on_bytes(void *session, struct span bytes)
 {
 	struct imap_session *s = session;
@@ -129,14 +138,14 @@ size_t session_on_bytes(void *session, struct span bytes)
 	s->last_command_ms = (int64_t)uv_now(s->server->loop);
 	if (s->compress != NULL) {
 		used = feed_compressed(s, bytes);
-		set_pace(s);
+		after_feed(s, bytes.len - used);
 		return used;
 	}
 	while (used < bytes.len && s->compress == NULL && session_reads(s))
 		used += reader_feed(s->reader, span_skip(bytes, used));
 	if (s->starts_tls)
 		start_tls(s, bytes.len - used);
-	set_pace(s);
+	after_feed(s, bytes.len - used);
 	return s->ended ? bytes.len : used;
 }
 

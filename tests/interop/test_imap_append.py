@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.site import PASSWORD, SANITIZED
+from harness.imap import Imap
+from harness.site import DOMAIN, PASSWORD, SANITIZED
 
 MIB = 1024 * 1024
 
@@ -246,3 +247,14 @@ def test_a_message_of_another_world(site, user, wire):
         assert wire.imap(f"APPEND INBOX {{{size}}}", want=None)[-1].split()[1] in (b"NO", b"BAD")
     wire.send(b"a APPEND INBOX {99999999999+}\r\n")
     assert b"BYE" in wire.until_close()
+
+
+def test_a_large_message_behind_a_small_one_in_one_go(site):
+    """The large one waits for a look at the quota in the midst of what was sent: the rest is read afterwards."""
+    client = Imap(("127.0.0.1", site.ports["imap"])).login(f"alice@{DOMAIN}", PASSWORD)
+    small = b"Subject: small\r\n\r\nx\r\n"
+    large = b"Subject: large\r\n\r\n" + (b"y" * 70 + b"\r\n") * 2000
+    client.command('CREATE "behind"').ok()
+    answer = client.command('APPEND "behind" () ', small, " () ", large, " () ", small, " () ", large).ok()
+    assert answer.code[0] == "APPENDUID" and answer.code[2] == "1:4"
+    client.close()
