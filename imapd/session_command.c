@@ -135,6 +135,11 @@ static void finish(struct imap_session *s, struct imap_request *req)
 
 	if (req == s->request && s->reader != NULL)
 		reader_command_ended(s->reader);
+	if (req == s->request && s->on_line != NULL) {
+		s->on_line =
+		        NULL; /* what comes next is a command, and waits for the tagged line: DONE is sent with some behind it */
+		session_update_input(s);
+	}
 	while (*link != NULL)
 		link = &(*link)->next;
 	req->next = NULL;
