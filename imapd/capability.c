@@ -36,6 +36,7 @@ static const struct capability {
 	uint64_t (*value)(const struct imap_session *s); /* NULL: none; else "NAME=value" */
 } capabilities[] = {
 	{ "IMAP4rev1", ALWAYS, NULL, NULL },                     /* RFC 3501; first, as old clients expect */
+	{ "IMAP4rev2", ALWAYS, NULL, NULL },                     /* RFC 9051 */
 	{ "LITERAL+", ALWAYS, NULL, NULL },                      /* RFC 7888 */
 	{ "SASL-IR", BEFORE_LOGIN, NULL, NULL },                 /* RFC 4959 */
 	{ "ID", ALWAYS, NULL, NULL },                            /* RFC 2971 */
@@ -67,6 +68,10 @@ static const struct capability {
 	{ "MOVE", AFTER_LOGIN, NULL, NULL },                     /* RFC 6851 */
 	{ "CONDSTORE", AFTER_LOGIN, NULL, NULL },                /* RFC 7162 §3.1 */
 	{ "QRESYNC", AFTER_LOGIN, NULL, NULL },                  /* RFC 7162 §3.2 */
+	{ "BINARY", AFTER_LOGIN, NULL, NULL },                   /* RFC 3516 */
+	{ "SAVEDATE", AFTER_LOGIN, NULL, NULL },                 /* RFC 8514 */
+	{ "PREVIEW", AFTER_LOGIN, NULL, NULL },                  /* RFC 8970 */
+	{ "UTF8=ACCEPT", AFTER_LOGIN, NULL, NULL },              /* RFC 6855 */
 	{ "COMPRESS=DEFLATE", AFTER_LOGIN, may_compress, NULL }, /* RFC 4978 */
 };
 
