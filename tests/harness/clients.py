@@ -16,7 +16,7 @@ import pytest
 
 from harness.site import wait_for
 
-SECONDS = 30
+SECONDS = 60
 
 
 def need(*programs):
