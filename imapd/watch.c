@@ -290,11 +290,12 @@ void watch_take_changes(struct watch *watch, int64_t account_id, const struct wa
 		return;
 	if (account->hinted < news->modseq)
 		account->hinted = news->modseq;
-	if (news->changes == NULL)
-		return;
 	account->busy++;
-	feed_apply(account, news->since, news->changes, news->started);
-	feed_tell_idle(account);
+	if (news->changes != NULL) {
+		feed_apply(account, news->since, news->changes, news->started);
+		feed_tell_idle(account);
+	}
+	feed_if_idle(account); /* what could not be read with the commit, or not be applied */
 	account->busy--;
 	account_release_if_unused(account);
 }

@@ -143,6 +143,9 @@ void feed_apply(struct watch_account *account, uint64_t since, struct account_ch
 {
 	struct index *next;
 
+	/* an index that stays behind has bits that the new list has other names for: it is not used before it is read */
+	if (account->hinted < changes->modseq)
+		account->hinted = changes->modseq;
 	take_keywords(account, &changes->keywords);
 	for (struct index *index = account->indexes; index != NULL; index = next) {
 		next = index->next;
@@ -235,6 +238,8 @@ static void on_fed(struct worker_job *job)
 		feed_apply(account, account->feed_since, &account->changes, account->feed_started);
 		account_changes_free(&account->changes);
 		end_feed(account, NULL);
+		if (account->hinted > account->feed_hinted) /* a hint that came meanwhile started no feed */
+			feed_if_idle(account);
 	} else if (err->code != ERR_CONFLICT || !reload(account)) {
 		struct error copy = *err;
 
@@ -288,7 +293,7 @@ static void take_snapshot(struct index *index, struct index_load *load)
 
 	index_load(index, &load->snapshot);
 	index->checked_at = load->started;
-	if (account->stamp == 0)
+	if (account->indexes == index && index->next == NULL)
 		account->stamp = load->stamp;
 	/* names newer than the other indexes' rows: these are brought up to date before they are used again */
 	if (load->snapshot.keywords.version > account->keywords.version && load->snapshot.modseq > account->hinted)
@@ -315,10 +320,12 @@ static void on_loaded(struct worker_job *job)
 	index->users++; /* it stays while the callbacks run */
 	watch_recount(account->watch, index);
 	end_all(&waiting, err);
-	if (!account->feeding && !is_loading(account) && account->now != NULL) /* a feed that found it too old waits */
+	if (!account->feeding && !is_loading(account) && (account->now != NULL || account->later != NULL))
+		/* a feed that found it too old waits */
 		end_feed(account, err);
 	else
 		feed_tell_idle(account);
+	feed_if_idle(account); /* the snapshot may have told what its hint will not tell again */
 	index_drop_user(index);
 	mailbox_snapshot_free(&load->snapshot);
 	free(load);

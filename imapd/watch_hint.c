@@ -21,7 +21,7 @@ static struct watch_account *find(struct watch *watch, int64_t id)
 	return account;
 }
 
-static void feed_if_idle(struct watch_account *account)
+void feed_if_idle(struct watch_account *account)
 {
 	uint64_t known = account_known(account);
 
@@ -90,7 +90,9 @@ static void run_look(struct worker_job *job)
 	for (size_t i = 0; i < look->count; i++) {
 		struct look_at *at = &look->accounts[i];
 
-		at->changed = store_account_stamp(look->watch->server->store, at->account_id) != at->stamp;
+		uint64_t stamp = store_account_stamp(look->watch->server->store, at->account_id);
+
+		at->changed = stamp == 0 || stamp != at->stamp;
 	}
 }
 

@@ -15,7 +15,7 @@ struct watch_account {
 	uint64_t hinted;              /* the highest modseq that was heard of */
 	unsigned idle;                /* views with on_news */
 	unsigned busy;                /* jobs and callbacks that need it */
-	uint64_t stamp;               /* of its file, before it was last read */
+	uint64_t stamp; /* of its file, before all its indexes were last brought up to date; 0: not known */
 
 	/* the one feed under way, and who waits for it, or for the next */
 	bool feeding;
@@ -67,6 +67,8 @@ void index_drop_user(struct index *index); /* the last one: it is kept, or forgo
 bool hints_open(struct watch *watch, struct error *err);
 void hints_close(struct watch *watch);
 void hints_drain(struct watch *watch);
+/* Reads what was heard of and is not known yet, when somebody idles and no feed is under way. */
+void feed_if_idle(struct watch_account *account);
 /* A look at the files, every WATCH_LOOK_MS while there are idle views. */
 void hints_look_or_not(struct watch *watch);
 

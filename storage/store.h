@@ -42,8 +42,8 @@ int64_t account_id(const struct account *account);
 /* Closes the account files that nobody has used for so long; a daemon calls it every minute or so. */
 void store_close_idle(struct store *store, int64_t idle_ms);
 
-/* A number that is another one after a commit to the account, whoever made it (but for two commits within a tick of the file system's clock);
- * 0 when there is no such account. Costs two look-ups of a file, no open account. */
+/* A number that is another one after a commit to the account, whoever made it; 0 when there is no such account, or when the last commit is so
+ * young that the file system's clock might not tell the next one from it. Costs two look-ups of a file, no open account. */
 uint64_t store_account_stamp(const struct store *store, int64_t account_id);
 
 /* The exclusive maildrop of POP3 (RFC 1939 §4), across all processes; given back by the kernel when the process dies.
