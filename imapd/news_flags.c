@@ -2,7 +2,8 @@
 #include "imapd/fetch_put.h"
 #include "imapd/news_private.h"
 
-#define COMPARE_PIECE 65536 /* rows looked at in one piece */
+#define COMPARE_PIECE 65536               /* rows looked at in one piece */
+#define TEXT_PIECE    (NEWS_TEXT_MAX / 2) /* there is always room for one more line, however many and long its keywords */
 
 static const struct flag_name {
 	uint64_t flag;
@@ -134,7 +135,7 @@ static void compare_flags(
 
 	if (end > index->count || end < row)
 		end = index->count;
-	for (; row < end && told < NEWS_FLAGS_PIECE; row++)
+	for (; row < end && told < NEWS_FLAGS_PIECE && out->len < TEXT_PIECE; row++)
 		told += tell_row(view, style, &index->rows[row], out);
 	place->comparing = row < index->count;
 	place->from = place->comparing ? index->rows[row].uid : 0;
@@ -149,7 +150,7 @@ static void follow_flags(
 
 	if (end - place->event > NEWS_FLAGS_PIECE)
 		end = place->event + NEWS_FLAGS_PIECE;
-	for (; place->event < end; place->event++) {
+	for (; place->event < end && out->len < TEXT_PIECE; place->event++) {
 		const struct index_event *event = &index->events[place->event - index->events_first];
 		const struct message_row *row = event->gone ? NULL : index_row(index, event->uid);
 

@@ -648,6 +648,49 @@ static void test_keywords(void **state)
 	world_free(w);
 }
 
+/* As many keywords as there can be, as long as they can be, on more messages than fit into a piece. */
+static void test_long_keywords(void **state)
+{
+	struct world *w = world_new(2, 3000);
+	struct client *c = &w->clients[0];
+	struct keyword_list most = { .version = 1 };
+	char names[FLAG_KEYWORD_COUNT][KEYWORD_LEN_MAX];
+	enum news_left left;
+	struct buffer out;
+	size_t lines = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < FLAG_KEYWORD_COUNT; i++) {
+		memset(names[i], 'a' + (int)i % 26, sizeof(names[i]));
+		most.names[i] = span_make(names[i], sizeof(names[i]));
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		client_open(w, c);
+		c->style = (struct news_style) { .modseq = true, .keywords = &most };
+		w->model.modseq++;
+		for (uint32_t i = 0; i < w->model.count; i++) {
+			w->model.rows[i].flags = ~UINT64_C(0) - round;
+			w->model.rows[i].modseq = w->model.modseq;
+		}
+		if (round == 0)
+			assert_true(patch(w->index, &w->model, w->index->modseq));
+		else
+			load(w->index, &w->model); /* the events are given up, and rows compared */
+		do {
+			buffer_init(&out, NEWS_TEXT_MAX);
+			left = news_write_flags(c->view, &c->style, &out);
+			assert_int_not_equal(left, NEWS_NO_MEMORY);
+			for (const char *at = buffer_text(&out); (at = strstr(at, " FETCH (")) != NULL; at++)
+				lines++;
+			buffer_free(&out);
+		} while (left == NEWS_MORE);
+		assert_int_equal(lines, (round + 1) * (size_t)w->model.count);
+		if (round == 0)
+			client_close(c);
+	}
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -656,6 +699,7 @@ int main(void)
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_rfc_examples),
 		cmocka_unit_test(test_keywords),
+		cmocka_unit_test(test_long_keywords),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
