@@ -78,7 +78,8 @@ static void tell_state(struct imap_session *s, const struct selection *sel)
 		session_printf(s, "* OK [UNSEEN %" PRIu32 "] the first one not seen\r\n", unseen + 1);
 	session_printf(s, "* OK [UIDVALIDITY %" PRIu32 "] UIDs stay\r\n", info->uid_validity);
 	session_printf(s, "* OK [UIDNEXT %" PRIu32 "] the next UID\r\n", info->uid_next);
-	session_printf(s, "* OK [HIGHESTMODSEQ %" PRIu64 "] the latest change\r\n", info->modseq);
+	/* not the index's: it may be further than the view since QRESYNC has read what vanished */
+	session_printf(s, "* OK [HIGHESTMODSEQ %" PRIu64 "] the latest change\r\n", view_highest_modseq(s->view));
 	session_printf(s, "* OK [MAILBOXID (F%" PRId64 ")] its id\r\n", info->id); /* RFC 8474 §4.2 */
 	if (!rev1)
 		tell_list(s, sel);

@@ -30,6 +30,15 @@ static void write_status(struct imap_session *s, const struct imap_request *req)
 	session_printf(s, "%s\r\n", req->words);
 }
 
+/* RFC 7162 §3.2: what the client may remember is what it was told of. There may have been no room for all of it. */
+static void correct_modseq(struct imap_session *s, struct imap_request *req)
+{
+	if (s->view == NULL || !span_starts(buffer_span(&req->code), SPAN("HIGHESTMODSEQ ")))
+		return;
+	buffer_clear(&req->code);
+	(void)buffer_printf(&req->code, "HIGHESTMODSEQ %llu", (unsigned long long)view_highest_modseq(s->view));
+}
+
 static bool is_time_to_go(struct imap_session *s)
 {
 	if (s->ended || s->starts_tls)
@@ -52,6 +61,7 @@ static void complete(struct imap_session *s, struct imap_request *req)
 {
 	void (*after)(struct imap_session *) = req->after;
 
+	correct_modseq(s, req);
 	write_status(s, req);
 	if (req == s->request) {
 		s->request = NULL;

@@ -1,5 +1,8 @@
 """News of a mailbox across sessions, processes and protocols: who idles is told at once, who asks is told all, whoever changed it."""
+import concurrent.futures
 import contextlib
+import random
+import smtplib
 import sqlite3
 import time
 
@@ -217,4 +220,70 @@ def test_many_changes_to_a_client_that_does_not_read(site):
     assert done(slow).untagged == []
     assert len(slow.command("FETCH 1:* (UID FLAGS)").ok().all("FETCH")) == count // 2
     slow.close()
+    writer.close()
+
+
+def test_the_last_of_a_burst(site):
+    """A delivery may be durable just after the index was read for the one before it, and its hint comes before that is put to use."""
+    site.fresh_user("brisk")
+    client = session(site, "brisk", "SELECT INBOX")
+    idle(client)
+    senders = [smtplib.SMTP("127.0.0.1", site.ports["smtp"]) for _ in range(3)]
+    chance = random.Random(7)
+
+    def send(sender, count, wait):
+        time.sleep(wait)
+        for _ in range(count):
+            sender.sendmail("a@remote.example", [f"brisk@{DOMAIN}"], ONE)
+
+    total = 0
+    with concurrent.futures.ThreadPoolExecutor(len(senders)) as pool:
+        for _ in range(150):
+            counts = [chance.randint(1, 3) for _ in senders]
+            total += sum(counts)
+            list(pool.map(send, senders, counts, [chance.random() * 0.003 for _ in senders]))
+            before = time.monotonic()
+            while int(client.response()[1]) < total:
+                pass
+            assert time.monotonic() - before < 2, "told by the look at the files, not by the hint"
+    for sender in senders:
+        sender.quit()
+    done(client)
+    client.close()
+
+
+def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):
+    """RFC 7162 §3.2: with more news than the output queue takes, HIGHESTMODSEQ stays below what is still to be told, in the tagged line too."""
+    site.fresh_user("ahead")
+    writer = session(site, "ahead")
+    parts = ["APPEND INBOX"]
+    for _ in range(1000):
+        parts += [" () ", ONE]
+    for _ in range(4):
+        writer.command(*parts).ok()
+    writer.command("SELECT INBOX").ok()
+    writer.command("COPY 1:* INBOX").ok()
+    client = session(site, "ahead", "ENABLE QRESYNC", "SELECT INBOX")
+    writer.command("STORE 8000 +FLAGS.SILENT (\\Deleted)").ok()
+    writer.command("STORE 1:4000 +FLAGS.SILENT (\\Flagged)").ok()
+    writer.command("STORE 4001:7999 +FLAGS.SILENT (\\Seen)").ok()
+    told, modseqs, early = {}, [], 0
+    answer = client.command("EXPUNGE").ok()
+    while True:
+        for response in answer.untagged:
+            if len(response) > 1 and response[1] == "FETCH":
+                told[response[0]] = int(response[2][3][0])
+            elif response[0] == "OK":
+                modseqs.append(int(response[1][1]))
+        if answer.code:
+            assert answer.code[0] == "HIGHESTMODSEQ"
+            modseqs.append(int(answer.code[1]))
+        if len(told) == 7999:
+            break
+        early = len(modseqs)
+        answer = client.command("NOOP").ok()
+    assert early >= 2, "all came at once: nothing was tested"
+    assert max(modseqs[:early]) < min(told.values()), "a client that left then would never have learned the rest"
+    assert modseqs[-1] >= max(told.values())
+    client.close()
     writer.close()
