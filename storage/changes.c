@@ -298,12 +298,17 @@ static bool read_mailbox(struct feed *feed, struct mailbox_changes *mailbox, str
 	return true;
 }
 
+/* A mailbox that says itself that nothing has happened needs no log, however old that is. */
+static bool list(struct feed *feed, int64_t only, struct error *err)
+{
+	if (only != 0)
+		return list_only(feed, only, err) && (feed->count == 0 || above_floor(feed, false, err));
+	return above_floor(feed, true, err) && list_gone(feed, err) && list_changed(feed, err);
+}
+
 static bool read_all(struct feed *feed, int64_t only, struct account_changes *out, struct error *err)
 {
-	if (!versions_read(feed->account, &out->modseq, &out->keywords_version, err) ||
-	        !above_floor(feed, only == 0, err))
-		return false;
-	if (only != 0 ? !list_only(feed, only, err) : !list_gone(feed, err) || !list_changed(feed, err))
+	if (!versions_read(feed->account, &out->modseq, &out->keywords_version, err) || !list(feed, only, err))
 		return false;
 	for (size_t i = 0; i < feed->count; i++) {
 		if (!read_mailbox(feed, &feed->mailboxes[i], err))

@@ -1,7 +1,7 @@
 /* storage/changes.h — what happened to an account since a mod-sequence: the feed of IMAP's views, of search and of copies.
  *
  * One consistent state per call. Answers are exact above the floor: since_modseq below it is ERR_CONFLICT ("too old": read
- * everything again). It costs what has changed, not what is there. A since_modseq above the account's finds nothing.
+ * everything again), but for one mailbox that has not changed since. It costs what has changed, not what is there. A since_modseq above the account's finds nothing.
  * Mailbox names, counters and subscriptions are not listed (their changes show in the account's modseq): read them by mailbox_list(). */
 #ifndef STORAGE_CHANGES_H
 #define STORAGE_CHANGES_H

@@ -836,7 +836,7 @@ static int64_t pages_of(struct fixture *fixture)
 static void test_tidy(void **state)
 {
 	struct fixture *fixture = *state;
-	struct mailbox_info inbox = info_of(fixture, "INBOX");
+	struct mailbox_info inbox = info_of(fixture, "INBOX"), quiet = info_of(fixture, "Trash");
 	int64_t mono = clock_mono_ms(), wall = clock_wall_ms(), day = 86400000, pages;
 	struct account_changes changes;
 	struct account *account;
@@ -866,6 +866,11 @@ static void test_tidy(void **state)
 	account = borrow(fixture);
 	assert_false(account_changes(account, 1, 0, &changes, &err)); /* below the floor: too old */
 	assert_int_equal(err.code, ERR_CONFLICT);
+	assert_false(account_changes(account, 1, inbox.id, &changes, &err));
+	assert_int_equal(err.code, ERR_CONFLICT);
+	assert_true(account_changes(account, quiet.modseq, quiet.id, &changes, &err)); /* nothing has happened there */
+	assert_int_equal(changes.count, 0);
+	account_changes_free(&changes);
 	assert_true(account_changes(account, modseq, 0, &changes, &err));
 	account_changes_free(&changes);
 	account_release(&account);
