@@ -209,12 +209,18 @@ static void run(struct imap_session *s, struct imap_request *req, const struct c
 		command->run(s, req);
 }
 
-/* Another command than APPEND waits until those before it are through. */
+/* A commit is under way, or the refresh of the view before its answer: nobody else may use the view then, or close it. */
+static bool has_others_under_way(const struct imap_session *s)
+{
+	return s->detached != NULL || s->ending != NULL;
+}
+
+/* Another command than APPEND waits until those before it are through, and have their answer. */
 static bool must_wait(const struct imap_session *s, const struct command_head *head)
 {
 	const struct command *command = command_find(head->name);
 
-	return s->detached != NULL && !(command != NULL && (command->flags & COMMAND_OVERLAPS));
+	return has_others_under_way(s) && !(command != NULL && (command->flags & COMMAND_OVERLAPS));
 }
 
 static void park(struct imap_session *s, struct imap_request *req)
@@ -256,7 +262,7 @@ void command_unpark(struct imap_session *s)
 {
 	struct buffer text = s->parked;
 
-	if (!s->is_parked || s->detached != NULL)
+	if (!s->is_parked || has_others_under_way(s))
 		return;
 	s->is_parked = false;
 	buffer_init(&s->parked, COMMAND_MAX);
