@@ -54,6 +54,7 @@ struct append {
 
 	/* the message that comes in, the last one of parts */
 	struct append_message head;
+	size_t part_memory; /* what it has counted in memory */
 	struct append_text text;
 	struct buffer chunk;
 

@@ -85,6 +85,7 @@ static unsigned count_detached(const struct imap_session *s)
 /* The message that came last has grown by what was added to its spool. */
 static void count_memory(struct append *a, size_t added)
 {
+	a->part_memory += added;
 	a->memory += added;
 	a->session->append_memory += added;
 }
@@ -186,9 +187,12 @@ static bool keep(struct append *a, struct span run)
 {
 	struct spool *spool = a->parts[a->count - 1].spool;
 
-	if (a->chunk.len > 0 || !spool_fits(spool, run.len))
+	if (a->chunk.len > 0 || !spool_fits(spool, run.len)) {
+		if (a->part_memory < STORE_INLINE_BODY_MAX) /* it becomes a file (append.h) */
+			count_memory(a, STORE_INLINE_BODY_MAX - a->part_memory);
 		return buffer_append_span(&a->chunk, run) ||
 		       error_set(&a->error, ERR_NO_MEMORY, "out of memory, try again later");
+	}
 	count_memory(a, run.len);
 	return spool_append(spool, run, &a->error);
 }
@@ -278,6 +282,7 @@ static bool add_part(struct append *a)
 	if (!spool_new(a->store, UINT32_MAX, &part.spool, &a->error))
 		return false;
 	a->parts[a->count++] = part;
+	a->part_memory = 0;
 	return true;
 }
 
