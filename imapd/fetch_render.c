@@ -1,5 +1,6 @@
 #include "imapd/fetch_render.h"
 
+#include "base/clock.h"
 #include "imapd/fetch_literal.h"
 #include "imapd/fetch_put.h"
 #include "imapd/response.h"
@@ -46,6 +47,19 @@ bool fetch_render_done(const struct fetch_render *render)
 static bool chunk_is_full(const struct fetch_render *render)
 {
 	return render->out->len >= FETCH_CHUNK;
+}
+
+/* Between two messages. Not within one: what is out of it cannot be taken back. */
+static bool is_enough(const struct fetch_render *render)
+{
+	return chunk_is_full(render) || render->late;
+}
+
+/* The index and small columns cost nothing to speak of; the octets of messages may. */
+static void look_at_clock(struct fetch_render *render)
+{
+	if (render->plan->wants & (WANT_HEADER | WANT_BYTES))
+		render->late = clock_mono_ms() >= render->until;
 }
 
 /* --- values that the index or a column of `message` knows --- */
@@ -247,12 +261,13 @@ static bool render_message(struct fetch_render *render, const struct stored_mess
 		        (long long)stored->message_id);
 	else
 		ok = render_items(render, &stop, &err);
+	look_at_clock(render);
 	if (!ok)
-		return leave_out(render, &err) && !chunk_is_full(render);
+		return leave_out(render, &err) && !is_enough(render);
 	if (stop)
 		return false;
 	next_message(render);
-	return !chunk_is_full(render);
+	return !is_enough(render);
 }
 
 /* Messages that the walk stepped over are gone. */
@@ -295,14 +310,16 @@ static bool walk(struct fetch_render *render, size_t count, struct error *err)
 	if (!messages_read(render->account, slice->ids + at, count, render->plan->wants, on_stored, render, err))
 		return false;
 	/* Not stopped by a full chunk: the rest was not there. */
-	return render->cut || chunk_is_full(render) || render->in_message || skip_to(render, end);
+	return render->cut || is_enough(render) || render->in_message || skip_to(render, end);
 }
 
 bool fetch_render_chunk(struct fetch_render *render, struct account *account, struct buffer *out, struct error *err)
 {
 	render->account = account;
 	render->out = out;
-	while (!fetch_render_done(render) && !chunk_is_full(render) && !render->cut) {
+	render->until = clock_mono_ms() + FETCH_TURN_MS;
+	render->late = false;
+	while (!fetch_render_done(render) && !is_enough(render) && !render->cut) {
 		size_t left = render->slice->count - render->message;
 
 		if (!walk(render, left < FETCH_WALK_MAX ? left : FETCH_WALK_MAX, err)) {

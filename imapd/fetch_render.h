@@ -1,6 +1,7 @@
 /* imapd/fetch_render.h — FETCH responses as octets: the worker's half of FETCH.
  *
- * Renders the messages of a slice, in order, into one buffer until it holds about FETCH_CHUNK; the next call goes on where this one ended, also in the
+ * Renders the messages of a slice, in order, into one buffer until it holds about FETCH_CHUNK, or FETCH_TURN_MS have gone by at the end of a message
+ * (much may be read for a short answer: other sessions need the thread too); the next call goes on where this one ended, also in the
  * middle of a literal, so a message of any size costs one chunk of memory. Sizes of literals are exact before their first octet goes out: they come
  * from part offsets, from the header fields already cut, or from one decoding pass (imapd/binary.h).
  *
@@ -23,6 +24,7 @@
 #define FETCH_OUT_MAX                                                                                                  \
 	(2 * FETCH_CHUNK + 4 * COMMAND_MAX) /* a chunk, and what must not be cut: one name and one small value */
 #define FETCH_WALK_MAX 1024                 /* messages asked of the store in one call */
+#define FETCH_TURN_MS  50
 
 struct fetch_render {
 	/* Set by the caller, once a command: */
@@ -51,6 +53,8 @@ struct fetch_render {
 	struct buffer *out;
 	size_t message_at;   /* in out: where the message begins, to take it back */
 	bool message_is_out; /* an earlier chunk has its beginning */
+	int64_t until;       /* FETCH_TURN_MS */
+	bool late;
 	int64_t dates[FETCH_WALK_MAX];
 	size_t dates_at; /* message of dates[0] */
 	size_t walk_at;  /* message of the first id asked for */

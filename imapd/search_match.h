@@ -23,7 +23,7 @@ struct search_program {
 	struct sequence_set saved;
 	unsigned levels, wants;
 	bool save_dates, headers, modseq, numbers;
-	uint32_t needle_nodes;
+	uint32_t text_keys;
 	uint32_t count;
 	struct search_node nodes[]; /* the root is the first */
 };

@@ -124,7 +124,7 @@ static bool build_leaf(struct search_program *p, const struct search_key *key, c
 	if (!has_text(key->kind))
 		return true;
 	node->name = arena_copy(&p->arena, key->name);
-	p->needle_nodes++;
+	p->text_keys++;
 	return text_needle_init(&node->needle, key->text) && !p->arena.failed;
 }
 
@@ -227,6 +227,11 @@ unsigned search_program_wants(const struct search_program *program)
 bool search_program_uses_save_dates(const struct search_program *program)
 {
 	return program->save_dates;
+}
+
+size_t search_program_text_keys(const struct search_program *program)
+{
+	return program->text_keys;
 }
 
 bool search_program_has_numbers(const struct search_program *program)

@@ -47,6 +47,7 @@ void search_program_free(struct search_program **program);
 bool search_program_uses(const struct search_program *program, enum search_level level);
 unsigned search_program_wants(const struct search_program *program); /* enum message_want, for LEVEL_COLUMNS */
 bool search_program_uses_save_dates(const struct search_program *program);
+size_t search_program_text_keys(const struct search_program *program); /* keys that look for a string */
 bool search_program_has_numbers(const struct search_program *program); /* sequence numbers */
 bool search_program_has_modseq(
         const struct search_program *program); /* RFC 7162 §3.1.5: the answer tells the highest */

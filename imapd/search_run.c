@@ -98,21 +98,35 @@ void search_run_free(struct search_run **run)
 	*run = NULL;
 }
 
+/* Octets of a block: what is kept in memory, and what is looked through once for every key. */
+static uint64_t block_bytes_max(const struct search_run *run)
+{
+	uint64_t most = search_program_uses(run->program, LEVEL_TEXT) ? SEARCH_BLOCK_BYTES : UINT64_MAX;
+	uint64_t work = SEARCH_BLOCK_WORK / (search_program_text_keys(run->program) + 1);
+
+	return work < most ? work : most;
+}
+
 size_t search_run_block(void *arg, size_t first)
 {
 	const struct search_run *run = arg;
+	bool whole = search_program_uses(run->program, LEVEL_TEXT);
 	size_t left = run->count - first;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, most;
 	size_t count = 0;
 
 	if (run->rows_only)
 		return left < CHEAP_BLOCK ? left : CHEAP_BLOCK;
 	if (left > SEARCH_BLOCK_MESSAGES)
 		left = SEARCH_BLOCK_MESSAGES;
-	if (!search_program_uses(run->program, LEVEL_TEXT))
+	if (!whole && !search_program_uses(run->program, LEVEL_HEADER))
 		return left;
-	while (count < left && bytes < SEARCH_BLOCK_BYTES)
-		bytes += run->messages[first + count++].row.size;
+	most = block_bytes_max(run);
+	while (count < left && bytes < most) {
+		uint32_t size = run->messages[first + count++].row.size;
+
+		bytes += whole || size < HEADER_BLOCK_MAX ? size : HEADER_BLOCK_MAX;
+	}
 	return count;
 }
 

@@ -10,7 +10,8 @@
 #include "imapd/search_program.h"
 
 #define SEARCH_BLOCK_MESSAGES 512
-#define SEARCH_BLOCK_BYTES    (4 * MIB) /* of message octets in memory, where they are needed */
+#define SEARCH_BLOCK_BYTES    (4 * MIB)  /* of message octets in memory, where they are needed */
+#define SEARCH_BLOCK_WORK     (64 * MIB) /* octets times keys: some 50 ms, after which a scan may yield */
 
 struct search_run;
 /* Takes the program and the array (malloc'd), also when it fails. The store is borrowed. NULL: out of memory. */

@@ -1,12 +1,14 @@
 /* What a session reads, and when (imapd/session.h): the conn's bytes, inflated where COMPRESS is active, go to the reader one command
  * at a time. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "imapd/compress.h"
 #include "imapd/reader.h"
 #include "imapd/session_private.h"
 
 #define INFLATE_TURN_MAX (64 * KIB) /* inflated in one turn of the loop: a bomb does not keep other sessions waiting */
+#define TURN_MS          5          /* of pipelined commands in one turn: neither do these */
 
 bool session_reads(const struct imap_session *s)
 {
@@ -128,10 +130,26 @@ static void after_feed(struct imap_session *s, size_t left)
 		set_pace(s);
 }
 
+/* Commands one after the other, until they have to wait or have had their turn. *yields: the rest is for the next one. */
+static size_t feed_plain(struct imap_session *s, struct span bytes, bool *yields)
+{
+	int64_t until = clock_mono_ms() + TURN_MS;
+	size_t used = 0;
+
+	*yields = false;
+	while (used < bytes.len && s->compress == NULL && session_reads(s) && !*yields) {
+		used += reader_feed(s->reader, span_skip(bytes, used));
+		*yields = used < bytes.len && clock_mono_ms() >= until;
+	}
+	*yields = *yields && s->compress == NULL && session_reads(s);
+	return used;
+}
+
 size_t session_on_bytes(void *session, struct span bytes)
 {
 	struct imap_session *s = session;
-	size_t used = 0;
+	size_t used;
+	bool yields;
 
 	if (s->ended)
 		return bytes.len;
@@ -141,8 +159,12 @@ size_t session_on_bytes(void *session, struct span bytes)
 		after_feed(s, bytes.len - used);
 		return used;
 	}
-	while (used < bytes.len && s->compress == NULL && session_reads(s))
-		used += reader_feed(s->reader, span_skip(bytes, used));
+	used = feed_plain(s, bytes, &yields);
+	if (yields) {
+		conn_pause(s->conn); /* take_turn() resumes */
+		session_busy(s);
+		return used;
+	}
 	if (s->starts_tls)
 		start_tls(s, bytes.len - used);
 	after_feed(s, bytes.len - used);
@@ -176,11 +198,15 @@ void session_not_busy(struct imap_session *s)
 	s->is_busy = false;
 }
 
-/* Of a compressed session. The idle phase comes before the conns send (net/conn_internal.h). */
+/* The idle phase comes before the conns send (net/conn_internal.h). */
 static void take_turn(struct imap_session *s)
 {
-	if (s->closing || s->ended || s->compress == NULL)
+	if (s->closing || s->ended)
 		return;
+	if (s->compress == NULL) {
+		session_update_input(s);
+		return;
+	}
 	(void)feed_compressed(s, SPAN_EMPTY);
 	if (s->ended)
 		return;
@@ -225,5 +251,6 @@ void session_on_drained(void *session)
 		on_room(s);
 	else if (s->compress != NULL)
 		session_busy(s);
-	session_update_input(s); /* the conn delivers again from here on: not to a session that is still at its command */
+	session_update_input(
+	        s); /* the conn delivers again from here on: not to a session that is still at its command */
 }
