@@ -61,8 +61,7 @@ void cmd_expunge(struct imap_session *s, struct imap_request *req)
 		return;
 	}
 	batch = batch_new(NULL);
-	if (batch == NULL ||
-	        !(req->uid ? add_set(s, batch, &set) : batch_expunge_deleted(batch, view_info(s->view)->id, NULL, 0))) {
+	if (batch == NULL || !(req->uid ? add_set(s, batch, &set) : view_expunge_deleted(s->view, batch))) {
 		if (batch != NULL)
 			batch_free(&batch);
 		refuse_memory(s);

@@ -288,10 +288,24 @@ static void on_closed(struct imap_session *s, struct batch *batch, const struct 
 	command_ok(s, NULL, "CLOSE completed");
 }
 
-void cmd_close(struct imap_session *s, struct imap_request *req)
+static void close_refreshed(struct imap_session *s)
 {
 	struct batch *batch;
 
+	if (s->ended)
+		return;
+	batch = batch_new(NULL);
+	if (batch == NULL || !view_expunge_deleted(s->view, batch)) {
+		if (batch != NULL)
+			batch_free(&batch);
+		refuse_memory(s);
+		return;
+	}
+	session_commit(s, batch, on_closed);
+}
+
+void cmd_close(struct imap_session *s, struct imap_request *req)
+{
 	if (!parse_end(&req->parser)) {
 		command_refuse(s, req->parser.err);
 		return;
@@ -301,14 +315,7 @@ void cmd_close(struct imap_session *s, struct imap_request *req)
 		command_ok(s, NULL, "CLOSE completed");
 		return;
 	}
-	batch = batch_new(NULL);
-	if (batch == NULL || !batch_expunge_deleted(batch, view_info(s->view)->id, NULL, 0)) {
-		if (batch != NULL)
-			batch_free(&batch);
-		refuse_memory(s);
-		return;
-	}
-	session_commit(s, batch, on_closed);
+	view_refresh(s->view, close_refreshed);
 }
 
 void cmd_unselect(struct imap_session *s, struct imap_request *req)

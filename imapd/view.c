@@ -206,6 +206,23 @@ bool view_collect(const struct view *view, struct sequence_set *set, bool uid, s
 	return true;
 }
 
+/* By UID, so that the store need not look at every row while it has the write lock. */
+bool view_expunge_deleted(const struct view *view, struct batch *batch)
+{
+	const struct index *index = view->index;
+	uint32_t *uids = malloc((index->info.deleted + (size_t)1) * sizeof(*uids)), count = 0;
+	bool ok;
+
+	if (uids == NULL)
+		return false;
+	for (uint32_t i = 0; i < index->count && count < index->info.deleted; i++)
+		if (index->rows[i].flags & FLAG_DELETED)
+			uids[count++] = index->rows[i].uid;
+	ok = batch_expunge_deleted(batch, index->info.id, uids, count);
+	free(uids);
+	return ok;
+}
+
 /* --- telling --- */
 
 static struct news_style style_of(const struct view *view)

@@ -85,6 +85,9 @@ const struct mailbox_info *view_info(
 bool view_collect(const struct view *view, struct sequence_set *set, bool uid, struct view_message **out, size_t *count,
         bool *beyond, size_t *gone);
 
+/* Puts the removal of all that has \Deleted into the batch, as far as the index knows: after view_refresh(). False: out of memory. */
+bool view_expunge_deleted(const struct view *view, struct batch *batch);
+
 /* Makes sure that the index has every change that anybody was told of before this call, then done(), perhaps at once. Cheap when nothing
  * happened: no job (imapd/watch.h). */
 void view_refresh(struct view *view, void (*done)(struct imap_session *s));
