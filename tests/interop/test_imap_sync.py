@@ -183,6 +183,8 @@ def both_ways(remote, local, synchronize, seed):
 def mbsyncrc(site, user, folder, tls, mechanism):
     port, kind = ("imaps", "IMAPS") if tls == "implicit" else ("imap", "STARTTLS")
     return secret_file(folder / "rc", f"""
+FSync no
+
 IMAPAccount remote
 Host localhost
 Port {site.ports[port]}
