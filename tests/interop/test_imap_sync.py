@@ -2,6 +2,7 @@
 import mailbox
 import random
 import re
+import time
 
 import pytest
 
@@ -94,8 +95,8 @@ class Local:
 
     def contents(self, name):
         rows = {}
-        for key, mail in self.open(name).iteritems():
-            text = self.open(name).get_bytes(key).decode()
+        for mail in self.open(name):
+            text = mail.as_bytes().decode()
             mark = mark_of(text)
             assert mark not in rows, "a message is there twice"
             assert body(text) == body(message(mark))
@@ -103,10 +104,9 @@ class Local:
         return rows
 
     def add(self, name, mark, flags=frozenset()):
-        mail = mailbox.MaildirMessage(message(mark).replace("\r\n", "\n").encode())
-        mail.set_subdir("cur")
-        mail.set_flags("".join(c for c in FLAGS if FLAGS[c] in flags))
-        self.open(name).add(mail)
+        letters = "".join(c for c in sorted(FLAGS) if FLAGS[c] in flags)
+        self.open(name)
+        (self.folder / name / "cur" / f"{time.time_ns()}.{new_mark()}:2,{letters}").write_bytes(message(mark).replace("\r\n", "\n").encode())
 
     def change(self, name, mark, flags):
         box = self.open(name)
