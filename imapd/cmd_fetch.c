@@ -31,6 +31,7 @@ struct fetch {
 	bool sets_seen, last_slice;
 	struct batch *seen;
 	struct vanished vanished;
+	struct sequence_set vanished_set;
 };
 
 static void free_fetch(void *state)
@@ -315,7 +316,7 @@ static void on_vanished(struct imap_session *s)
 		return;
 	}
 	buffer_init(&out, VANISHED_TEXT_MAX);
-	ok = vanished_write(&f->vanished, s->view, &f->args.set, &out);
+	ok = vanished_write(&f->vanished, s->view, &f->vanished_set, &out);
 	if (ok)
 		session_write(s, buffer_span(&out));
 	buffer_free(&out);
@@ -345,11 +346,28 @@ static bool check_vanished(struct imap_session *s, const struct imap_request *re
 	return wrong == NULL;
 }
 
+/* In a client's cache "1:*" goes on behind the last message that there is now: here "*" is the largest UID that ever was. */
+static bool init_vanished_set(struct imap_session *s, struct imap_request *req, struct fetch *f)
+{
+	const struct sequence_set *set = &f->args.set;
+	struct number_range *ranges = arena_alloc(&req->arena, (set->count + 1) * sizeof(*ranges));
+
+	if (ranges == NULL)
+		return false;
+	for (size_t i = 0; i < set->count; i++)
+		ranges[i] = set->ranges[i];
+	f->vanished_set = (struct sequence_set) { .ranges = ranges, .count = set->count };
+	sequence_set_resolve(&f->vanished_set, view_info(s->view)->uid_next - 1);
+	return true;
+}
+
 static bool begin(struct imap_session *s, struct imap_request *req, struct fetch *f, bool *beyond)
 {
 	buffer_init(&f->out[0], FETCH_OUT_MAX);
 	buffer_init(&f->out[1], FETCH_OUT_MAX);
 	f->mailbox_id = view_info(s->view)->id;
+	if (f->args.vanished && !init_vanished_set(s, req, f))
+		return false;
 	if (!fetch_plan_init(&f->plan, &f->args, req->uid, f->args.has_changedsince) ||
 	        !fetch_ranges_init(&f->ranges, s->view, &f->args.set, req->uid, beyond))
 		return false;

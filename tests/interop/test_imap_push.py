@@ -287,3 +287,21 @@ def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):
     assert modseqs[-1] >= max(told.values())
     client.close()
     writer.close()
+
+
+def test_the_last_ones_vanish(site):
+    """RFC 7162 §3.2.6: the last message was in "1:*" of the client's cache, though "*" is another one by now, or none."""
+    site.fresh_user("tail")
+    writer = session(site, "tail", "ENABLE QRESYNC")
+    for _ in range(4):
+        writer.command("APPEND INBOX ", ONE).ok()
+    codes = [r[1] for r in writer.command("SELECT INBOX").ok().untagged if r[0] == "OK" and r[1]]
+    since = dict((c[0], c[-1]) for c in codes)["HIGHESTMODSEQ"]
+    for gone, want in (("3:4", "3:4"), ("1:2", "1:4")):
+        writer.command(f"UID STORE {gone} +FLAGS.SILENT (\\Deleted)").ok()
+        writer.command("EXPUNGE").ok()
+        client = session(site, "tail", "ENABLE QRESYNC", "SELECT INBOX")
+        answer = client.command(f"UID FETCH 1:* (FLAGS) (CHANGEDSINCE {since} VANISHED)").ok()
+        assert answer.untagged == [["VANISHED", ["EARLIER"], want]]
+        client.close()
+    writer.close()
