@@ -68,11 +68,6 @@ bool response_put_string(struct buffer *out, struct span s, bool utf8)
 	return may_be_quoted(s, utf8) ? put_quoted(out, s) : put_literal(out, s);
 }
 
-bool response_put_nstring(struct buffer *out, struct span s, bool utf8)
-{
-	return s.ptr == NULL ? buffer_append_text(out, "NIL") : response_put_string(out, s, utf8);
-}
-
 bool response_put_date_time(struct buffer *out, int64_t unix_seconds)
 {
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",

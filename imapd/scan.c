@@ -163,13 +163,3 @@ void scan_abandon(struct scan **scan)
 		(*scan)->abandoned = true;
 	*scan = NULL;
 }
-
-size_t scan_progress(struct scan *scan)
-{
-	size_t taken;
-
-	pthread_mutex_lock(&scan->mutex);
-	taken = scan->next;
-	pthread_mutex_unlock(&scan->mutex);
-	return taken;
-}

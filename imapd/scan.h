@@ -32,7 +32,5 @@ struct scan;
 /* False: out of memory; nothing was started and neither done() nor release() will be called. */
 bool scan_start(const struct scan_plan *plan, struct scan **out, struct error *err);
 void scan_abandon(struct scan **scan); /* also of NULL */
-/* Items taken so far, for those who like to know how long it will take. */
-size_t scan_progress(struct scan *scan);
 
 #endif
