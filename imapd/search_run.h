@@ -1,7 +1,8 @@
 /* imapd/search_run.h — a search program put to many messages of one mailbox, on workers (imapd/scan.h).
  *
  * Messages are taken in blocks; of a block first what the index knows, then stored columns, header blocks and whole messages of those that are still open.
- * An account is held only while a block is read, not while its text is searched, so other sessions of it wait for a few MiB at most.
+ * An account is held while a block is read and its header blocks are searched, not while its text is, so other sessions of it wait for
+ * SEARCH_BLOCK_WORK at most.
  * Owner: whoever called search_run_new(), until search_run_free(). Thread: search_run_plan()'s functions as scan.h says; else one at a time. */
 #ifndef IMAPD_SEARCH_RUN_H
 #define IMAPD_SEARCH_RUN_H
