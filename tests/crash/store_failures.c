@@ -312,7 +312,7 @@ static bool flags_conditional(struct scene *scene, struct error *err)
 static bool keywords_again(struct scene *scene, struct error *err)
 {
 	enum { REST = FLAG_KEYWORD_COUNT - 1 }; /* another message has the first */
-	static char texts[REST][8];
+	static char texts[REST][16];
 	struct span names[REST], fresh = SPAN("fresh");
 	const struct message_flags all = { .keywords = names, .keyword_count = REST };
 	const struct message_flags one = { .keywords = &fresh, .keyword_count = 1 };
