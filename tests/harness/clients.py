@@ -16,7 +16,7 @@ import pytest
 
 from harness.site import wait_for
 
-SECONDS = 60
+SECONDS = 120
 
 
 def need(*programs):
