@@ -15,7 +15,7 @@
 #define SECRET    COMMAND_SECRET
 #define NEWS      COMMAND_WANTS_NEWS
 
-/* The privacy of AUTHENTICATE is its mechanism's: SCRAM needs none. */
+/* AUTHENTICATE is refused by sasl_new(), the one rule of all daemons (sasl/sasl.h); its refusal names the mechanism. */
 static const struct command commands[] = {
 	/* name          legal states     handler           flags                     RFC 9051 */
 	{ "APPEND", LOGGED_IN, cmd_append, COMMAND_OVERLAPS },                          /* §6.3.12 */

@@ -276,7 +276,7 @@ static void on_login_timeout(uv_timer_t *timer)
 	        s->server->settings.login_timeout_ms / 1000);
 }
 
-/* On the submission ports: nothing but a login for now, and soon. */
+/* On the submission ports: a login comes first, within the time for it. */
 static void await_login(struct smtp_session *s)
 {
 	if (!session_needs_login(s))
