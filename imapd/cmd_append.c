@@ -138,7 +138,7 @@ static void submit(struct imap_session *s, struct append *a)
 		.run_batch = append_commit,
 		.done = on_committed,
 		.lane = WORKER_WRITE,
-		.key = (uint64_t)a->account_id,
+		.key = account_writing_key(a->account_id),
 	};
 	session_hold(s);
 	(void)session_detach(s);
@@ -225,7 +225,7 @@ static void on_bytes(struct imap_session *s, struct span bytes)
 	throttle(s);
 	if (a->chunk.len > 0) {
 		s->append_writes = true;
-		session_work(s, WORKER_WRITE, write_chunk, chunk_written);
+		session_work_apart(s, write_chunk, chunk_written);
 	}
 	update_hold(s);
 }

@@ -115,9 +115,10 @@ void session_commit(struct imap_session *s, struct batch *batch,
 	commit->batch = batch;
 	commit->done = done;
 	commit->wants_changes = watch_wants_changes(s->server->watch, s->account_id, &commit->since);
-	commit->job = (struct worker_job) {
-		.run_batch = run_commits, .done = on_committed, .lane = WORKER_WRITE, .key = (uint64_t)s->account_id
-	};
+	commit->job = (struct worker_job) { .run_batch = run_commits,
+		.done = on_committed,
+		.lane = WORKER_WRITE,
+		.key = account_writing_key(s->account_id) };
 	session_hold(s);
 	worker_submit(s->server->pool, &commit->job);
 }

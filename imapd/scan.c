@@ -150,7 +150,8 @@ bool scan_start(const struct scan_plan *plan, struct scan **out, struct error *e
 	pthread_mutex_init(&scan->mutex, NULL);
 	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
 		scan->jobs[i] = (struct scan_job) { .scan = scan, .number = i };
-		scan->jobs[i].job = (struct worker_job) { .run = run, .done = on_done, .lane = WORKER_READ };
+		scan->jobs[i].job =
+		        (struct worker_job) { .run = run, .done = on_done, .lane = WORKER_READ, .key = plan->keys[i] };
 	}
 	*out = scan;
 	submit(&scan->jobs[0]);

@@ -16,6 +16,7 @@
 
 struct scan_plan {
 	struct worker_pool *pool;
+	uint64_t keys[SCAN_JOBS_MAX]; /* of the jobs, in the pool (net/worker.h) */
 	void *arg;
 	size_t count;
 	bool parallel; /* a second job may help */

@@ -143,10 +143,13 @@ static bool run_work(void *arg, unsigned job, size_t first, size_t count, struct
 void search_command_scan(struct search_command *command, const struct scan_plan *plan,
         void (*on_scanned)(struct search_command *command))
 {
+	const struct imap_session *s = command->session;
 	struct scan_plan ours = *plan;
 	struct error err;
 
-	ours.pool = command->session->server->pool;
+	ours.pool = s->server->pool;
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++)
+		ours.keys[i] = account_reading_key(s->account_id, s->id + i);
 	ours.arg = command;
 	ours.slice = on_slice;
 	ours.done = on_scan_done;

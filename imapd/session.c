@@ -141,17 +141,43 @@ static void on_job_done(struct worker_job *job)
 	session_release(s);
 }
 
-void session_work(struct imap_session *s, enum worker_lane lane, void (*run)(struct imap_session *s),
-        void (*done)(struct imap_session *s))
+uint64_t account_writing_key(int64_t account_id)
+{
+	return (uint64_t)account_id;
+}
+
+uint64_t account_reading_key(int64_t account_id, uint64_t reader)
+{
+	return (uint64_t)account_id | (1 + reader % ACCOUNT_READERS) << 62; /* ids are far smaller */
+}
+
+static void submit_work(struct imap_session *s, enum worker_lane lane, uint64_t key,
+        void (*run)(struct imap_session *s), void (*done)(struct imap_session *s))
 {
 	CHECK(!s->job_busy && !s->closing);
-	s->job = (struct worker_job) { .run = run_job, .done = on_job_done, .lane = lane };
+	s->job = (struct worker_job) { .run = run_job, .done = on_job_done, .lane = lane, .key = key };
 	s->job_run = run;
 	s->job_done = done;
 	s->job_busy = true;
 	error_clear(&s->job_error);
 	session_hold(s);
 	worker_submit(s->server->pool, &s->job);
+}
+
+void session_work(struct imap_session *s, enum worker_lane lane, void (*run)(struct imap_session *s),
+        void (*done)(struct imap_session *s))
+{
+	bool reads = lane == WORKER_READ;
+
+	CHECK(s->account_id > 0);
+	submit_work(s, lane, reads ? account_reading_key(s->account_id, s->id) : account_writing_key(s->account_id),
+	        run, done);
+}
+
+void session_work_apart(
+        struct imap_session *s, void (*run)(struct imap_session *s), void (*done)(struct imap_session *s))
+{
+	submit_work(s, WORKER_WRITE, 0, run, done);
 }
 
 /* --- states --- */

@@ -47,6 +47,11 @@ struct binary_map;
 struct view;  /* imapd/view.h */
 struct watch; /* imapd/watch.h: what this process knows of the accounts its sessions use */
 
+/* Keys of jobs that open an account, for the pool (net/worker.h). */
+#define ACCOUNT_READERS 2
+uint64_t account_reading_key(int64_t account_id, uint64_t reader); /* any number: who shares work, or takes turns */
+uint64_t account_writing_key(int64_t account_id);
+
 /* One process's share: what all sessions use. Owner: main.c. */
 struct imap_server {
 	struct imapd_settings settings;
@@ -155,9 +160,14 @@ void session_bye(struct imap_session *s, const char *code, const char *text); /*
 void session_end(struct imap_session *s);                                     /* sends what is queued and closes */
 
 /* --- steps --- */
-/* Runs `run` on a worker and then `done` on the loop, unless the session has ended by then. */
+/* Runs `run` on a worker and then `done` on the loop, unless the session has ended by then. It may open the session's account: what waits for that
+ * stands in line in the pool and not in its threads, so the sessions of one account leave threads to others. Of one account at most
+ * ACCOUNT_READERS jobs run in WORKER_READ at a time, and one in WORKER_WRITE, in the order of its commits. */
 void session_work(struct imap_session *s, enum worker_lane lane, void (*run)(struct imap_session *s),
         void (*done)(struct imap_session *s));
+/* The same in WORKER_WRITE for what does not touch the account: the file of a message that comes in. */
+void session_work_apart(
+        struct imap_session *s, void (*run)(struct imap_session *s), void (*done)(struct imap_session *s));
 /* Commits the batch in the account's write queue, together with what other sessions have waiting (group commit), then done(). The batch is the caller's to free
  * after done(); when the session ends meanwhile it is freed by the job. `failed`: the commit as a whole (disk); else look at batch_result(). */
 void session_commit(struct imap_session *s, struct batch *batch,

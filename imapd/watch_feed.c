@@ -341,7 +341,12 @@ bool load_start(struct index *index)
 		return false;
 	load->index = index;
 	load->started = clock_mono_ms();
-	load->job = (struct worker_job) { .run = run_load, .done = on_loaded, .lane = WORKER_READ };
+	load->job = (struct worker_job) {
+		.run = run_load,
+		.done = on_loaded,
+		.lane = WORKER_READ,
+		.key = account_reading_key(index->account->id, (uint64_t)index->mailbox_id),
+	};
 	index->load = load;
 	index->account->busy++;
 	worker_submit(index->account->watch->server->pool, &load->job);

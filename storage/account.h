@@ -13,6 +13,13 @@
 struct notifier;
 struct reserve;
 
+/* A thread that waits for an account, in account_open(). */
+struct waiter {
+	struct waiter *next;
+	pthread_cond_t turn;
+	bool has_it;
+};
+
 struct account {
 	struct store *store;
 	struct account *next; /* most recently used first */
@@ -20,7 +27,8 @@ struct account {
 	char path[DATABASE_PATH_MAX]; /* accounts/<id> */
 	struct database *database;
 	bool in_use;
-	int64_t used_at; /* clock_mono_ms() */
+	struct waiter *waiting; /* for it to be given back; the first is the next to have it */
+	int64_t used_at;        /* clock_mono_ms() */
 	int64_t tidied_at;
 	uint8_t thread_key[THREAD_KEY_LEN];
 };
@@ -29,8 +37,8 @@ struct store {
 	char data_dir[DATABASE_PATH_MAX / 2];
 	unsigned accounts_max;
 	unsigned keep_expunged_days;
-	pthread_mutex_t mutex; /* of the list, in_use and count */
-	pthread_cond_t given_back;
+	pthread_mutex_t mutex; /* of the list, in_use, waiting and count */
+	pthread_condattr_t monotonic;
 	struct account *accounts;
 	unsigned count;
 	struct notifier *notifier;

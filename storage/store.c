@@ -34,16 +34,12 @@ static bool make_site_dirs(const char *data_dir, struct error *err)
 
 static bool store_init(struct store *store, const struct store_settings *settings, struct error *err)
 {
-	pthread_condattr_t monotonic;
-
 	snprintf(store->data_dir, sizeof(store->data_dir), "%s", settings->data_dir);
 	store->accounts_max = settings->accounts_max > 0 ? settings->accounts_max : STORE_ACCOUNTS_DEFAULT;
 	store->keep_expunged_days = settings->keep_expunged_days;
 	pthread_mutex_init(&store->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&store->given_back, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	pthread_condattr_init(&store->monotonic);
+	pthread_condattr_setclock(&store->monotonic, CLOCK_MONOTONIC);
 	if (!make_site_dirs(store->data_dir, err))
 		return false;
 	store->notifier = notifier_new(store->data_dir);
@@ -92,7 +88,7 @@ void store_close(struct store **store)
 	}
 	notifier_free(&gone->notifier);
 	reserve_free(&gone->reserve);
-	pthread_cond_destroy(&gone->given_back);
+	pthread_condattr_destroy(&gone->monotonic);
 	pthread_mutex_destroy(&gone->mutex);
 	free(gone);
 	*store = NULL;
@@ -176,11 +172,53 @@ static struct account *list_take_idle(struct store *store, int64_t since)
 	return idle;
 }
 
-static bool wait_for_turn(struct store *store, const struct timespec *deadline, struct error *err)
+/* --- who waits for an account: first come, first served. The one who gives it back hands it to the next, so nobody who comes
+ * later, or takes it again and again, gets in between. With the mutex held. --- */
+
+static void line_add(struct account *account, struct waiter *waiter)
 {
-	if (pthread_cond_timedwait(&store->given_back, &store->mutex, deadline) == ETIMEDOUT)
-		return error_detail(err, ERR_BUSY, "another thread holds the account");
-	return true;
+	struct waiter **link = &account->waiting;
+
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = waiter;
+}
+
+static void line_leave(struct account *account, const struct waiter *waiter)
+{
+	struct waiter **link = &account->waiting;
+
+	while (*link != waiter)
+		link = &(*link)->next;
+	*link = waiter->next;
+}
+
+static void hand_over(struct account *account)
+{
+	struct waiter *next = account->waiting;
+
+	account->waiting = next->next;
+	next->has_it = true;
+	pthread_cond_signal(&next->turn); /* before the mutex is given back: then it may be gone */
+}
+
+/* An account that somebody waits for stays where it is. */
+static bool wait_for_turn(struct store *store, struct account *account, struct error *err)
+{
+	struct waiter self = { .has_it = false };
+	struct timespec deadline;
+	int result = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += STORE_LOCK_WAIT_MS / 1000;
+	pthread_cond_init(&self.turn, &store->monotonic);
+	line_add(account, &self);
+	while (!self.has_it && result != ETIMEDOUT)
+		result = pthread_cond_timedwait(&self.turn, &store->mutex, &deadline);
+	if (!self.has_it)
+		line_leave(account, &self);
+	pthread_cond_destroy(&self.turn);
+	return self.has_it || error_detail(err, ERR_BUSY, "another thread holds the account");
 }
 
 static struct account *account_alloc(struct store *store, int64_t id, struct error *err)
@@ -201,15 +239,10 @@ static struct account *account_alloc(struct store *store, int64_t id, struct err
 /* With the mutex held: the account's place in the list, ours from now on; *evicted is to be closed without the mutex. */
 static struct account *take_place(struct store *store, int64_t id, struct account **evicted, struct error *err)
 {
-	struct timespec deadline;
-	struct account *account;
+	struct account *account = list_find(store, id);
 
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += STORE_LOCK_WAIT_MS / 1000;
-	while ((account = list_find(store, id)) != NULL && account->in_use) {
-		if (!wait_for_turn(store, &deadline, err))
-			return NULL;
-	}
+	if (account != NULL && account->in_use && !wait_for_turn(store, account, err))
+		return NULL;
 	if (account != NULL)
 		list_remove(store, account);
 	else if ((account = account_alloc(store, id, err)) == NULL)
@@ -285,6 +318,18 @@ bool account_open(struct store *store, int64_t account_id, struct account **out,
 	return false;
 }
 
+/* With the mutex held: nobody waits for it. Returns what is to be closed without the mutex, or NULL. */
+static struct account *put_back(struct store *store, struct account *account)
+{
+	account->in_use = false;
+	account->used_at = clock_mono_ms();
+	if (account->database == NULL) {
+		list_remove(store, account);
+		return account;
+	}
+	return store->count > store->accounts_max ? list_take_idle(store, INT64_MAX) : NULL;
+}
+
 void account_release(struct account **account)
 {
 	struct account *given = *account, *gone = NULL;
@@ -295,15 +340,10 @@ void account_release(struct account **account)
 	store = given->store;
 	pthread_mutex_lock(&store->mutex);
 	CHECK(given->in_use);
-	given->in_use = false;
-	given->used_at = clock_mono_ms();
-	if (given->database == NULL) {
-		list_remove(store, given);
-		gone = given;
-	} else if (store->count > store->accounts_max) {
-		gone = list_take_idle(store, INT64_MAX);
-	}
-	pthread_cond_broadcast(&store->given_back);
+	if (given->waiting != NULL)
+		hand_over(given);
+	else
+		gone = put_back(store, given);
 	pthread_mutex_unlock(&store->mutex);
 	if (gone != NULL)
 		account_free(gone);

@@ -2,7 +2,8 @@
  *
  * A process opens one store. It keeps at most `accounts_max` account files open (least recently used go first; 249 KiB and
  * 3 descriptors each). An account is borrowed with account_open() and given back with account_release(); one thread has
- * it at a time, others wait. Thread: any worker thread; never the event loop: every call may wait for the disk. */
+ * it at a time, others wait and get it in the order in which they came: who gives it back and wants it again stands behind them.
+ * Thread: any worker thread; never the event loop: every call may wait for the disk. */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 

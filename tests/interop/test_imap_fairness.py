@@ -121,3 +121,48 @@ def test_the_descriptors_of_one_append_are_limited(site, alice):
     alice.wire.send(b"\r\n")
     answer = alice.finish("m")
     assert (answer.word, answer.code) == ("NO", ["LIMIT"])
+
+
+@pytest.fixture
+def long_texts(alice):
+    """A mailbox that is 12 MB of text, in messages that fit into rows."""
+    if alice.command("CREATE texts").word == "OK":
+        text = MESSAGE + ((b"zq" * 35 + b"\r\n") * 830)
+        alice.command("APPEND texts", *[part for _ in range(200) for part in (" ", text)]).ok()
+    return "texts"
+
+
+def all_of(count):
+    """A search that looks at every octet for each of so many words, which are nearly there at every second octet."""
+    words = (f"{i:09b}zz".replace("0", "z").replace("1", "q") for i in range(count))
+    return "SEARCH " + " ".join(f"NOT BODY {word}" for word in words)
+
+
+def test_others_of_the_user_are_answered_while_one_searches(site, alice, long_texts):
+    """The searcher gives the account back between its steps and stands in line again, behind who came meanwhile."""
+    searcher = connect(site, "alice")
+    searcher.command(f"SELECT {long_texts}").ok()
+    alice.command(f"SELECT {long_texts}").ok()
+    search = searcher.send(all_of(490))  # some hundred steps
+    searcher.wire.sock.setblocking(False)
+    for i in range(1, 11):
+        assert len(alice.command(f"FETCH {i} (BODY.PEEK[HEADER])").ok().all("FETCH")) == 1
+    alice.command("APPEND INBOX ", MESSAGE).ok()
+    with pytest.raises(BlockingIOError):  # no answer yet
+        while (got := searcher.wire.sock.recv(65536)) and search.encode() + b" " not in got:
+            pass
+        pytest.fail(f"the search has ended: {got[:100]}")
+    searcher.close()
+
+
+def test_ten_searches_of_one_user_at_once(site, long_texts):
+    sessions = [connect(site, "alice") for _ in range(10)]
+    for session in sessions:
+        session.command(f"SELECT {long_texts}").ok()
+    tags = [session.send(all_of(10)) for session in sessions]
+    other = connect(site, "bob")  # the threads of the pool are not all theirs
+    other.command("STATUS INBOX (MESSAGES)").ok()
+    for session, tag in zip(sessions, tags):
+        session.finish(tag).ok()
+        session.close()
+    other.close()
