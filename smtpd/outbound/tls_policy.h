@@ -1,0 +1,36 @@
+/* smtpd/outbound/tls_policy.h — what TLS a host must show before it gets the mail of a domain, and where that demand comes from.
+ *
+ * In this order (RFC 8461 §2, RFC 7672 §1.3, RFC 8689 §4): an admin's override for the domain; DANE, when MX and address answers are secure and there
+ * are TLSA records for the host; MTA-STS, when the domain has a policy; else opportunistic. REQUIRETLS on the message raises whatever it is to
+ * a verified certificate and forbids servers that do not offer REQUIRETLS. Thread: the loop's; the pure parts any. */
+#ifndef SMTPD_OUTBOUND_TLS_POLICY_H
+#define SMTPD_OUTBOUND_TLS_POLICY_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+#include <stdint.h>
+
+#define STS_MX_MAX      100
+#define STS_MX_NAME_MAX 255
+
+enum tls_level { TLS_LEVEL_NONE, TLS_LEVEL_MAY, TLS_LEVEL_ENCRYPT, TLS_LEVEL_VERIFY, TLS_LEVEL_DANE };
+enum tls_source { TLS_SOURCE_DEFAULT, TLS_SOURCE_OVERRIDE, TLS_SOURCE_DANE, TLS_SOURCE_STS, TLS_SOURCE_REQUIRETLS };
+
+const char *tls_level_name(enum tls_level level);    /* "may", "dane": for events and `queue show` */
+const char *tls_source_name(enum tls_source source); /* "mta-sts" */
+
+/* --- MTA-STS, pure (RFC 8461 §3); conformance: vectors/mta-sts --- */
+enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
+struct sts_policy {
+	enum sts_mode mode;
+	uint32_t max_age; /* seconds, at most 31557600 */
+	char mx[STS_MX_MAX][STS_MX_NAME_MAX + 1];
+	size_t mx_count;
+};
+/* The TXT records at _mta-sts.<domain>: exactly one must begin with "v=STSv1;"; false otherwise. */
+bool sts_parse_records(const struct span *records, size_t count, char *id, size_t id_size);
+bool sts_parse_policy(struct span text, struct sts_policy *out, struct error *err);
+bool sts_matches(const struct sts_policy *policy, struct span host); /* RFC 8461 §4.1 */
+
+#endif
