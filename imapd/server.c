@@ -29,11 +29,14 @@ void server_check_empty(struct imap_server *server)
 }
 
 /* Who is between two commands is left alone for DRAIN_IDLE_MS: the next may be on its way. Who waits in IDLE, or has not logged
- * in, is told at once; who has a command under way, after it (session_command.c). */
+ * in, is told at once, also while authd is at it, which may take as long as a queue of guesses; who has a command under way, after
+ * it (session_command.c). */
 static bool may_go(const struct imap_session *s, int64_t now)
 {
 	if (s->closing || s->ended || s->handshaking)
 		return false;
+	if (s->auth != NULL || s->sasl != NULL)
+		return true;
 	if (s->request != NULL || s->detached != NULL || s->ending != NULL)
 		return s->request != NULL && s->on_line != NULL && s->detached == NULL;
 	return s->state == NOT_AUTHENTICATED || now - s->last_command_ms >= DRAIN_IDLE_MS;

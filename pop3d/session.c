@@ -393,6 +393,12 @@ void session_start(struct pop3_server *server, struct conn *conn, bool tls_at_on
 
 /* --- drain --- */
 
+/* A login that waits for authd is told at once (RFC 3206 §4: it is not about the password); the answer comes too late for it. */
+static bool waits_for_authd(const struct pop3_session *s)
+{
+	return s->state == AUTHORIZATION && s->waiting && !s->job_busy;
+}
+
 /* A session between two commands is left alone for DRAIN_IDLE_MS: its client may be about to QUIT. */
 static void on_drain_look(uv_timer_t *timer)
 {
@@ -402,7 +408,7 @@ static void on_drain_look(uv_timer_t *timer)
 
 	for (s = server->sessions; s != NULL; s = next) {
 		next = s->next;
-		if (s->closing || s->ended || s->waiting || s->handshaking)
+		if (s->closing || s->ended || s->handshaking || (s->waiting && !waits_for_authd(s)))
 			continue;
 		if (s->state == AUTHORIZATION || now - s->last_command_ms >= DRAIN_IDLE_MS)
 			farewell(s);

@@ -430,14 +430,15 @@ size_t session_line_limit(const struct smtp_session *s)
 	return session_needs_login(s) ? SASL_LINE_MAX : COMMAND_LINE_MAX;
 }
 
-static bool is_idle(const struct smtp_session *s)
+/* authd's answer may take as long as a queue of guesses: nobody waits for that to go. */
+static bool may_leave(const struct smtp_session *s)
 {
-	return s->waiting == WAIT_NOTHING && (s->state & IN_TRANSACTION) == 0;
+	return (s->waiting == WAIT_NOTHING || s->waiting == WAIT_LOGIN) && (s->state & IN_TRANSACTION) == 0;
 }
 
 void session_leave_if_draining(struct smtp_session *s)
 {
-	if (s->server->draining && is_idle(s))
+	if (s->server->draining && may_leave(s))
 		session_reply(s, 421, "4.3.2", "%s is going down, try again later", s->server->settings.hostname);
 }
 

@@ -476,20 +476,27 @@ static void test_drain(void **state)
 	assert_true(place.closed);
 }
 
-static void test_drain_during_a_command(void **state)
+/* authd's answer may take as long as a queue of guesses, and is not waited for. */
+static void test_drain_during_a_login(void **state)
 {
+	static const char *const logins[] = { "a LOGIN alice@example.test secret", "a AUTHENTICATE PLAIN " TOKEN };
+
 	(void)state;
-	place_connect();
-	place_take();
-	fake_auth_answers = false;
-	place_ask("a LOGIN alice@example.test secret");
-	server_drain(&place.server);
-	place_wait(400);
-	expect("during LOGIN", "", place_take());
-	fake_auth_answers = true;
-	place_run();
-	assert_non_null(strstr(place_take(), "logged in\r\n* BYE [UNAVAILABLE] "));
-	assert_true(place.closed);
+	for (size_t i = 0; i < ARRAY_LEN(logins); i++) {
+		place_connect();
+		place_take();
+		fake_auth_answers = false;
+		place_ask(logins[i]);
+		server_drain(&place.server);
+		place_wait(10);
+		expect(logins[i], "* BYE [UNAVAILABLE] the server is going down; try again soon\r\n", place_take());
+		assert_true(place.closed);
+		fake_auth_answers = true;
+		place_run();
+		expect(logins[i], "", place_take());
+		place_close();
+		place_open(NULL);
+	}
 }
 
 static void test_drain_leaves_time_between_commands(void **state)
@@ -540,7 +547,7 @@ int main(void)
 		TEST(test_silence_after_login),
 		TEST(test_enable),
 		TEST(test_drain),
-		TEST(test_drain_during_a_command),
+		TEST(test_drain_during_a_login),
 		TEST(test_drain_leaves_time_between_commands),
 		TEST(test_close_all),
 	};

@@ -564,6 +564,27 @@ static void test_drain(void **state)
 	assert_string_equal(fake_take(), "-ERR [SYS/TEMP] the server is going down; try again soon\r\n");
 }
 
+/* authd's answer may take as long as a queue of guesses, and is not waited for. */
+static void test_drain_during_a_login(void **state)
+{
+	bool empty = false;
+
+	(void)state;
+	fake_connect();
+	fake_take();
+	fake.hold_steps = true;
+	TALK({ "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABzZWNyZXQ=", "" });
+	fake.server.on_empty = on_empty;
+	fake.server.arg = &empty;
+	server_drain(&fake.server);
+	for (int i = 0; i < 100 && !empty; i++) {
+		uv_run(&fake.loop, UV_RUN_ONCE);
+		fake_run();
+	}
+	assert_true(empty && fake.closed);
+	assert_string_equal(fake_take(), "-ERR [SYS/TEMP] the server is going down; try again soon\r\n");
+}
+
 static void test_drain_deletes_nothing(void **state)
 {
 	bool empty = false;
@@ -647,6 +668,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damage_in_the_middle_closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drain_during_a_login, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_deletes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_to_log_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_to_log_in_ends_during_a_step, setup, teardown),

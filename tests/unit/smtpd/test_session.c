@@ -428,9 +428,10 @@ static void test_drain(void **state)
 	fake_queue(guest, SPAN("AUTH PLAIN bad\r\n"));
 	assert_true(fake_step(&world)); /* asked, not yet answered */
 	server_drain(&world.server);
+	assert_int_equal(strncmp(fake_output(guest), "421 4.3.2", 9), 0); /* authd may take its time */
+	assert_false(fake_is_open(guest));
 	fake_settle(&world);
-	assert_int_equal(strncmp(fake_output(guest), "535 5.7.8", 9), 0);
-	assert_non_null(strstr(fake_output(guest), "\r\n421 4.3.2"));
+	assert_null(strstr(fake_output(guest), "535"));
 	assert_int_equal(strncmp(fake_output(idle), "421 4.3.2", 9), 0);
 	assert_false(fake_is_open(idle));
 	assert_true(fake_is_open(busy) && !world.emptied);
