@@ -19,16 +19,37 @@ struct smtp_param {
  * ERR_SYNTAX, ERR_TOO_LONG. */
 bool smtp_params_parse(struct span in, struct smtp_param params[SMTP_PARAMS_MAX], size_t *count, struct error *err);
 
+enum mail_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME }; /* RFC 6152 §2, RFC 3030 §3 */
+enum mail_ret { RET_NOT_SAID, RET_FULL, RET_HDRS };           /* RFC 3461 §4.3 */
+enum mail_by { BY_NOT_SAID, BY_RETURN, BY_NOTIFY };           /* RFC 2852 §4: R, N */
+enum rcpt_notify {
+	RCPT_NOTIFY_NEVER = 1,
+	RCPT_NOTIFY_SUCCESS = 2,
+	RCPT_NOTIFY_FAILURE = 4,
+	RCPT_NOTIFY_DELAY = 8
+}; /* RFC 3461 §4.1 */
+
 struct mail_args {
 	struct smtp_path sender;
 	bool has_size;
 	uint64_t size; /* RFC 1870 §3: 1*20DIGIT */
 	bool eight_bit;
 	bool smtputf8;
+	enum mail_body body;
+	enum mail_ret ret;
+	struct span envid;     /* RFC 3461 §4.4, still in xtext; or empty */
+	bool requiretls;       /* RFC 8689 */
+	int64_t hold_until_ms; /* RFC 4865: HOLDFOR and HOLDUNTIL by the wall clock; 0: none */
+	enum mail_by by_mode;  /* RFC 2852 */
+	int64_t by_seconds;
+	bool by_trace;
+	int priority; /* RFC 6710: -9..9, 0 when it was not said */
 };
 
 struct rcpt_args {
 	struct smtp_path recipient;
+	unsigned notify;   /* enum rcpt_notify; 0: not said */
+	struct span orcpt; /* RFC 3461 §4.2, as sent; or empty */
 };
 
 /* "FROM:" Reverse-path [SP Mail-parameters]. extended: the client said EHLO; without it no parameter is known.
