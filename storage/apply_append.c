@@ -6,6 +6,8 @@
 #include "storage/content.h"
 #include "storage/spool_private.h"
 
+#include <stdlib.h>
+
 static bool within_quota(const struct change *change, uint64_t size, struct error *err)
 {
 	const struct account_row *row = &change->state.row;
@@ -75,9 +77,19 @@ static bool build_head(struct change *change, const struct new_message *message,
 	return true;
 }
 
-static bool insert_content(struct change *change, const struct operation *operation, int64_t id, struct error *err)
+static bool insert_header(struct change *change, const struct operation *operation, struct error *err)
+{
+	size_t skip;
+
+	return build_head(change, &operation->message, &skip, err) &&
+	       DATABASE_RUN(change->database, MAIL_HEADER_NEW, err, V_INT(operation->message_id),
+	               V_BLOB(buffer_span(&change->head)));
+}
+
+static bool insert_content(struct change *change, const struct operation *operation, struct error *err)
 {
 	const struct new_message *message = &operation->message;
+	int64_t id = operation->message_id;
 	struct span head, rest;
 	size_t skip;
 
@@ -87,10 +99,41 @@ static bool insert_content(struct change *change, const struct operation *operat
 	if (operation->linked)
 		return DATABASE_RUN(change->database, MAIL_CONTENT_NEW, err, V_INT(id), V_INT(CONTENT_FILE),
 		        V_INT(spool_size(message->body)), V_INT(skip), V_NULL, V_TEXT(span_of(operation->body.text)),
-		        V_BLOB(head), V_NULL);
+		        V_NULL);
 	rest = span_skip(spool_memory(message->body), skip);
 	return DATABASE_RUN(change->database, MAIL_CONTENT_NEW, err, V_INT(id), V_INT(CONTENT_ROW), V_INT(rest.len),
-	        V_INT(0), V_INT(content_checksum(head, rest)), V_NULL, V_BLOB(head), V_BLOB(rest));
+	        V_INT(0), V_INT(content_checksum(head, rest)), V_NULL, V_BLOB(rest));
+}
+
+bool append_octets(struct change *change, struct error *err)
+{
+	struct change_state *state = &change->state;
+
+	for (size_t i = state->written_count; i < state->appended_count; i++) {
+		if (!insert_header(change, change->appended[i], err))
+			return false;
+	}
+	for (size_t i = state->written_count; i < state->appended_count; i++) {
+		if (!insert_content(change, change->appended[i], err))
+			return false;
+	}
+	state->written_count = state->appended_count;
+	return true;
+}
+
+static bool add_appended(struct change *change, struct operation *operation, struct error *err)
+{
+	if (change->state.appended_count == change->appended_capacity) {
+		size_t capacity = change->appended_capacity == 0 ? 16 : change->appended_capacity * 2;
+		struct operation **bigger = reallocarray(change->appended, capacity, sizeof(*bigger));
+
+		if (bigger == NULL)
+			return error_set(err, ERR_NO_MEMORY, "out of memory");
+		change->appended = bigger;
+		change->appended_capacity = capacity;
+	}
+	change->appended[change->state.appended_count++] = operation;
+	return true;
 }
 
 static bool insert_membership(struct change *change, struct mailbox_state *mailbox, uint64_t flags, uint64_t size,
@@ -123,10 +166,10 @@ bool apply_append(struct change *change, struct operation *operation, struct err
 		return error_set(err, ERR_LIMIT, "no more UIDs in this mailbox");
 	if (!keyword_bits(change, &operation->flags, true, &flags, err))
 		return false;
-	id = change->state.row.id_next++;
+	operation->message_id = id = change->state.row.id_next++;
 	change->state.row.usage_bytes += size;
 	change->state.row.usage_messages++;
 	return thread_assign(change, message->summary, id, &thread_id, err) &&
 	       insert_message(change, message, size, id, thread_id, err) &&
-	       insert_content(change, operation, id, err) && insert_membership(change, mailbox, flags, size, id, err);
+	       insert_membership(change, mailbox, flags, size, id, err) && add_appended(change, operation, err);
 }

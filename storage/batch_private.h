@@ -36,7 +36,8 @@ struct operation {
 	struct mailbox_name *name;
 	struct error name_error; /* of a name that cannot be; told when the batch is committed */
 	struct new_message message;
-	bool linked; /* body names a file that is durable, and rubbish until the commit */
+	int64_t message_id; /* what OP_APPEND gave it */
+	bool linked;        /* body names a file that is durable, and rubbish until the commit */
 	struct body_name body;
 };
 

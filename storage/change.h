@@ -41,6 +41,7 @@ struct change_state {
 	unsigned mailbox_count;
 	unsigned next_out;
 	size_t freed_count;
+	size_t appended_count, written_count;
 	bool dirty;
 };
 
@@ -53,6 +54,8 @@ struct change {
 	uint64_t modseq;         /* of this batch; 0: nothing changed yet */
 	struct body_name *freed; /* files to remove after the commit */
 	size_t freed_capacity;
+	struct operation **appended; /* written_count of them have their octets in the database */
+	size_t appended_capacity;
 	struct buffer head; /* scratch */
 };
 
@@ -71,6 +74,9 @@ void change_forget_mailbox(struct change *change, int64_t id); /* its row is gon
 bool change_free_file(struct change *change, struct span name, struct error *err);
 
 bool apply_append(struct change *change, struct operation *operation, struct error *err);
+/* The octets of what was appended so far: last and together, so that rows of one kind lie side by side in the file, and a walk along
+ * them reads little else. */
+bool append_octets(struct change *change, struct error *err);
 bool apply_flags(struct change *change, const struct operation *operation, struct error *err);
 bool apply_copy(struct change *change, const struct operation *operation, struct error *err);
 bool apply_move(struct change *change, const struct operation *operation, struct error *err);

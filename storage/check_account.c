@@ -60,8 +60,12 @@ const struct rule check_account_rules[] = {
 	        "WHERE message_id NOT IN (SELECT message_id FROM content)",
 	        NULL },
 	{ FINDING_DAMAGE,
+	        "SELECT printf('message %d has no header', message_id) FROM message "
+	        "WHERE message_id NOT IN (SELECT message_id FROM header)",
+	        NULL },
+	{ FINDING_DAMAGE,
 	        "SELECT printf('message %d: %d octets recorded, %d there', message_id, m.size, "
-	        "length(head) + c.length - c.skip) FROM message m JOIN content c USING (message_id) "
+	        "length(head) + c.length - c.skip) FROM message m JOIN header USING (message_id) JOIN content c USING (message_id) "
 	        "WHERE m.size <> length(head) + c.length - c.skip",
 	        NULL },
 	{ FINDING_COUNTER,

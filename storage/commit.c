@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MANY_ROWS     8 /* from here on the larger cache of pages is worth its two pragmas */
 #define OP_ID_KEEP_MS ((int64_t)OP_ID_KEEP_DAYS * 86400 * 1000)
 
 /* Errors that are about what the batch asked for; after any other the transaction is not to be trusted. */
@@ -321,7 +322,7 @@ static bool apply_all(struct change *change, struct batch **batches, size_t coun
 		if (!apply_with_savepoint(change, batches[i], err))
 			return false;
 	}
-	return save_all(change, err);
+	return append_octets(change, err) && save_all(change, err);
 }
 
 static bool run_transaction(struct change *change, struct batch **batches, size_t count, struct error *err)
@@ -399,6 +400,7 @@ static void finish(struct change *change, struct batch **batches, size_t count, 
 	if (committed && change->state.dirty)
 		notifier_tell(account->store->notifier, account->id, change->state.row.modseq);
 	free(change->freed);
+	free(change->appended);
 	buffer_free(&change->head);
 }
 
@@ -435,10 +437,23 @@ static void forget_attempt(struct batch *batch)
 	batch->result.error = before;
 }
 
+/* How many rows will be touched, about; MANY_ROWS is enough to know. */
+static bool has_many_rows(struct batch **batches, size_t count)
+{
+	size_t rows = 0;
+
+	for (size_t i = 0; i < count && rows < MANY_ROWS; i++) {
+		rows += batches[i]->count;
+		for (size_t j = 0; j < batches[i]->count && rows < MANY_ROWS; j++)
+			rows += batches[i]->operations[j].all ? MANY_ROWS : batches[i]->operations[j].count;
+	}
+	return rows >= MANY_ROWS;
+}
+
 bool account_commit(struct account *account, struct batch **batches, size_t count, struct error *err)
 {
 	struct change change = { .account = account, .database = account->database };
-	bool ok;
+	bool ok, many = has_many_rows(batches, count);
 
 	buffer_init(&change.head, SIZE_MAX / 2);
 	for (size_t i = 0; i < count; i++) {
@@ -446,6 +461,8 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 		prepare_batch(account, batches[i]);
 	}
 	reset_change(&change);
+	if (many)
+		database_large_cache(account->database, true);
 	ok = run_transaction(&change, batches, count, err);
 	if (!ok && err->code == ERR_NO_SPACE && reserve_release(account->store->reserve)) {
 		for (size_t i = 0; i < count; i++)
@@ -453,6 +470,8 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 		reset_change(&change);
 		ok = run_transaction(&change, batches, count, err);
 	}
+	if (many)
+		database_large_cache(account->database, false);
 	finish(&change, batches, count, ok);
 	if (ok)
 		tidy_now_and_then(account);

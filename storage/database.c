@@ -46,6 +46,10 @@ static const char connection_sql[] =
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128; PRAGMA cache_spill = 2000;"
         "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
 
+/* A large transaction would read the pages that lead to its rows again and again: what it has changed leaves them no room. */
+static const char large_cache_sql[] = "PRAGMA cache_size = -8192";
+static const char usual_cache_sql[] = "PRAGMA cache_size = -128";
+
 static pthread_once_t sqlite_once = PTHREAD_ONCE_INIT;
 
 static void configure_sqlite(void)
@@ -270,6 +274,12 @@ static bool run_fixed(struct database *database, enum fixed which, struct error 
 		database_failed(database, code, err);
 	sqlite3_reset(database->fixed[which]);
 	return code == SQLITE_DONE;
+}
+
+void database_large_cache(struct database *database, bool large)
+{
+	if (database->handle != NULL) /* constant SQL; should it fail, it is only slower */
+		(void)sqlite3_exec(database->handle, large ? large_cache_sql : usual_cache_sql, NULL, NULL, NULL);
 }
 
 bool database_begin(struct database *database, struct error *err)

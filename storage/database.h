@@ -59,6 +59,9 @@ bool database_savepoint(struct database *database, struct error *err); /* not ne
 bool database_savepoint_keep(struct database *database, struct error *err);
 bool database_savepoint_undo(struct database *database, struct error *err);
 
+/* For a transaction that touches many rows: 8 MiB instead of 128 KiB. Give it back after the transaction. */
+void database_large_cache(struct database *database, bool large);
+
 /* Reading one consistent state with several statements. Must be ended by the function that began it. */
 bool database_begin_read(struct database *database, struct error *err);
 void database_end_read(struct database *database);

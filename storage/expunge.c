@@ -68,7 +68,10 @@ static bool free_file_of(struct change *change, int64_t message_id, struct error
 
 static bool free_message(struct change *change, int64_t message_id, struct error *err)
 {
-	return free_file_of(change, message_id, err) && forget_thread_of(change, message_id, err) &&
+	/* It may be one that was appended in this very transaction. */
+	return append_octets(change, err) && free_file_of(change, message_id, err) &&
+	       forget_thread_of(change, message_id, err) &&
+	       DATABASE_RUN(change->database, MAIL_HEADER_DELETE, err, V_INT(message_id)) &&
 	       DATABASE_RUN(change->database, MAIL_CONTENT_DELETE, err, V_INT(message_id)) &&
 	       DATABASE_RUN(change->database, MAIL_MESSAGE_DELETE, err, V_INT(message_id));
 }
@@ -186,5 +189,5 @@ bool change_tidy(struct change *change, struct error *err)
 	       trim_log(change, MAIL_OLD_TOMBSTONES, MAIL_TOMBSTONE_TIDY, MAIL_FLOOR_SET, err) &&
 	       trim_log(change, MAIL_OLD_FLAG_CHANGES, MAIL_FLAG_CHANGE_TIDY, MAIL_FLOOR_SET, err) &&
 	       trim_log(change, MAIL_OLD_MAILBOXES, MAIL_MAILBOX_TOMBSTONE_TIDY, MAIL_MAILBOX_FLOOR_SET, err) &&
-	        give_pages_back(change, err);
+	       give_pages_back(change, err);
 }

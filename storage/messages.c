@@ -39,9 +39,21 @@ enum content_column {
 	CONTENT_BYTES
 };
 
+enum header_column { HEADER_ID, HEADER_FORMAT, HEADER_HEAD };
+
+/* A want that is asked for alone by whole mailboxes has a statement that looks at nothing else. */
+static const struct single {
+	unsigned want;
+	enum mail_statement range;
+} singles[] = {
+	{ WANT_ENVELOPE, MAIL_MESSAGES_ENVELOPE },
+	{ WANT_BODY, MAIL_MESSAGES_BODY },
+	{ WANT_BODY_STRUCTURE, MAIL_MESSAGES_STRUCTURE },
+	{ WANT_PREVIEW, MAIL_MESSAGES_PREVIEW },
+};
+
 /* One table, stepped beside the ids. */
 struct cursor {
-	enum mail_statement one, range;
 	sqlite3_stmt *rows; /* NULL: this table is not wanted */
 	bool there;         /* rows stands on a row, of message `id` */
 	int64_t id;
@@ -50,7 +62,8 @@ struct cursor {
 struct reading {
 	struct account *account;
 	unsigned wants;
-	struct cursor message, content;
+	bool single;                    /* message.rows is of one of singles[] */
+	struct cursor message, content; /* content: of `header`, when the bytes are not wanted */
 	struct stored_message out;
 };
 
@@ -69,19 +82,37 @@ static struct value wanted(const struct reading *r, enum message_want want)
 	return V_INT((r->wants & want) != 0);
 }
 
-static bool query(struct reading *r, struct cursor *cursor, enum mail_statement which, int64_t first, int64_t last,
-        struct error *err)
+static bool query_message(struct reading *r, int64_t first, int64_t last, struct error *err)
 {
 	struct database *database = r->account->database;
 
-	if (cursor == &r->content)
-		return DATABASE_QUERY(
-		               database, which, &cursor->rows, err, V_INT(first), V_INT(last), wanted(r, WANT_BYTES)) &&
-		       step_cursor(r, cursor, err);
-	return DATABASE_QUERY(database, which, &cursor->rows, err, V_INT(first), V_INT(last), wanted(r, WANT_ENVELOPE),
-	               wanted(r, WANT_BODY), wanted(r, WANT_BODY_STRUCTURE), wanted(r, WANT_PARTS),
-	               wanted(r, WANT_PREVIEW), wanted(r, WANT_THREADING)) &&
-	       step_cursor(r, cursor, err);
+	r->single = false;
+	for (size_t i = 0; i < ARRAY_LEN(singles) && first < last; i++) {
+		if (singles[i].want != (r->wants & WANT_OF_MESSAGE))
+			continue;
+		r->single = true;
+		return DATABASE_QUERY(database, singles[i].range, &r->message.rows, err, V_INT(first), V_INT(last)) &&
+		       step_cursor(r, &r->message, err);
+	}
+	return DATABASE_QUERY(database, first == last ? MAIL_MESSAGE : MAIL_MESSAGES, &r->message.rows, err,
+	               V_INT(first), V_INT(last), wanted(r, WANT_ENVELOPE), wanted(r, WANT_BODY),
+	               wanted(r, WANT_BODY_STRUCTURE), wanted(r, WANT_PARTS), wanted(r, WANT_PREVIEW),
+	               wanted(r, WANT_THREADING)) &&
+	       step_cursor(r, &r->message, err);
+}
+
+static bool query_content(struct reading *r, int64_t first, int64_t last, struct error *err)
+{
+	bool bytes = (r->wants & WANT_BYTES) != 0, ok;
+	struct database *database = r->account->database;
+
+	if (first == last)
+		ok = DATABASE_QUERY(
+		        database, bytes ? MAIL_CONTENT_ONE : MAIL_HEADER, &r->content.rows, err, V_INT(first));
+	else
+		ok = DATABASE_QUERY(database, bytes ? MAIL_CONTENTS : MAIL_HEADERS, &r->content.rows, err, V_INT(first),
+		        V_INT(last));
+	return ok && step_cursor(r, &r->content, err);
 }
 
 static void close_cursor(struct cursor *cursor)
@@ -89,6 +120,18 @@ static void close_cursor(struct cursor *cursor)
 	database_done(cursor->rows);
 	cursor->rows = NULL;
 	cursor->there = false;
+}
+
+static void take_single(struct reading *r)
+{
+	struct span value = database_text(r->message.rows, 1);
+
+	switch (r->wants & WANT_OF_MESSAGE) {
+	case WANT_ENVELOPE: r->out.envelope = value; break;
+	case WANT_BODY: r->out.body = value; break;
+	case WANT_BODY_STRUCTURE: r->out.body_structure = value; break;
+	default: r->out.preview = value; break;
+	}
 }
 
 static void take_message(struct reading *r)
@@ -128,6 +171,17 @@ static bool is_as_written(const struct reading *r, struct span head, struct span
 	       sqlite3_column_int64(rows, CONTENT_CHECKSUM) == content_checksum(head, bytes);
 }
 
+static void take_header(struct reading *r, bool there)
+{
+	struct stored_message *out = &r->out;
+
+	out->damaged = !there || sqlite3_column_int64(r->content.rows, HEADER_FORMAT) != 0;
+	if (out->damaged)
+		return;
+	out->header = database_text(r->content.rows, HEADER_HEAD);
+	out->header_is_whole = out->header.len < CONTENT_HEAD_MAX;
+}
+
 static void take_content(struct reading *r, bool there)
 {
 	struct stored_message *out = &r->out;
@@ -139,7 +193,7 @@ static void take_content(struct reading *r, bool there)
 		return;
 	head = database_text(rows, CONTENT_HEAD);
 	out->in_file = sqlite3_column_int64(rows, CONTENT_CLASS) == CONTENT_FILE;
-	if ((r->wants & WANT_BYTES) != 0 && !out->in_file) {
+	if (!out->in_file) {
 		bytes = database_text(rows, CONTENT_BYTES);
 		out->damaged = !is_as_written(r, head, bytes);
 		if (out->damaged)
@@ -169,25 +223,25 @@ static bool take(struct reading *r, int64_t id)
 	if (r->message.rows != NULL ? !has_message : !has_content)
 		return false;
 	r->out = (struct stored_message) { .message_id = id };
-	if (r->message.rows != NULL)
+	if (r->single)
+		take_single(r);
+	else if (r->message.rows != NULL)
 		take_message(r);
-	if (r->content.rows != NULL)
+	if (r->content.rows != NULL && (r->wants & WANT_BYTES) != 0)
 		take_content(r, has_content);
+	else if (r->content.rows != NULL)
+		take_header(r, has_content);
 	return true;
 }
 
 /* From `id` on, up to `last`; the same for both: a lookup. */
 static bool open_cursors(struct reading *r, int64_t id, int64_t last, struct error *err)
 {
-	bool one = id == last;
-
 	close_cursor(&r->message);
 	close_cursor(&r->content);
-	if ((r->wants & WANT_OF_MESSAGE) != 0 &&
-	        !query(r, &r->message, one ? MAIL_MESSAGE : MAIL_MESSAGES, id, last, err))
+	if ((r->wants & WANT_OF_MESSAGE) != 0 && !query_message(r, id, last, err))
 		return false;
-	return (r->wants & WANT_OF_CONTENT) == 0 ||
-	       query(r, &r->content, one ? MAIL_CONTENT_ONE : MAIL_CONTENTS, id, last, err);
+	return (r->wants & WANT_OF_CONTENT) == 0 || query_content(r, id, last, err);
 }
 
 /* How many ids from here on one walk along the table is good for; 1: a lookup. */

@@ -119,7 +119,13 @@ CREATE TABLE message (
 ) STRICT;
 
 -- The octets. A message is head, then what its blob holds from octet `skip` on. head is the header block (with our trace
--- prefix) up to CONTENT_HEAD_MAX, so that headers are read without the body.
+-- prefix) up to CONTENT_HEAD_MAX: apart, so that a client's list of headers is read without the bodies between them.
+CREATE TABLE header (
+	message_id INTEGER PRIMARY KEY REFERENCES message,
+	format INTEGER NOT NULL,          -- as of content
+	head BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE content (
 	message_id INTEGER PRIMARY KEY REFERENCES message,
 	class INTEGER NOT NULL,           -- where the blob is: 0 in `bytes`, 1 in the file blobs/xx/<file>
@@ -128,7 +134,6 @@ CREATE TABLE content (
 	skip INTEGER NOT NULL,            -- octets at the blob's start that head already has
 	checksum INTEGER,                 -- of head and bytes (storage/checksum.h); NULL: not known
 	file TEXT,                        -- 32 hexadecimal digits
-	head BLOB NOT NULL,
 	bytes BLOB
 ) STRICT;
 

@@ -927,6 +927,57 @@ static void test_least_recently_used(void **state)
 	}
 }
 
+/* Octets are written when all batches are applied, or before a message of the same transaction is freed; what a refused batch
+ * caused to be written is undone with it, and written again. */
+static void test_append_and_free_in_one(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint32_t first = 1;
+	struct message messages[3];
+	struct batch *batches[4];
+	struct mailbox_info inbox;
+	struct account *account;
+	struct buffer text;
+	size_t count;
+	struct message_row *rows;
+	struct error err;
+
+	fixture_reopen(fixture, 0);
+	inbox = info_of(fixture, "INBOX");
+	for (size_t i = 0; i < 3; i++)
+		message_make(fixture, &messages[i], 200, (char)('a' + i));
+	for (size_t i = 0; i < 4; i++)
+		batches[i] = batch_new(NULL);
+	assert_true(batch_append(batches[0], inbox.id, &messages[0].new));
+	assert_true(batch_append(batches[0], inbox.id, &messages[1].new));
+	assert_true(batch_expunge(batches[1], inbox.id, &first, 1));
+	batch_expect_uid_validity(batches[1], inbox.id, inbox.uid_validity + 1); /* refused, behind the expunge */
+	assert_true(batch_append(batches[2], inbox.id, &messages[2].new));
+	assert_true(batch_expunge(batches[3], inbox.id, &first, 1));
+	account = borrow(fixture);
+	assert_true(account_commit(account, batches, 4, &err));
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(batch_result(batches[i])->error.code, i == 1 ? ERR_CONFLICT : ERR_NONE);
+	account_release(&account);
+	rows = rows_of(fixture, "INBOX", &count);
+	assert_int_equal(count, 2);
+	account = borrow(fixture);
+	for (size_t i = 0; i < count; i++) {
+		buffer_init(&text, 4096);
+		assert_true(message_read(account, rows[i].message_id, 0, 4096, &text, &err));
+		assert_int_equal(text.len, 200);
+		assert_int_equal(text.data[199], 'b' + (int)i);
+		buffer_free(&text);
+	}
+	account_release(&account);
+	free(rows);
+	assert_clean(fixture);
+	for (size_t i = 0; i < 4; i++)
+		batch_free(&batches[i]);
+	for (size_t i = 0; i < 3; i++)
+		message_free(&messages[i]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -954,6 +1005,7 @@ int main(void)
 		TEST(test_notice),
 		TEST(test_maildrop),
 		TEST(test_tidy),
+		TEST(test_append_and_free_in_one),
 		TEST(test_damaged_account),
 		TEST(test_least_recently_used),
 	};

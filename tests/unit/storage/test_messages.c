@@ -121,7 +121,8 @@ static void test_orders(void **state)
 	} rows[] = { { "all", 0, 1, MANY }, { "falling", MANY - 1, -1, MANY }, { "every 2nd", 0, 2, MANY / 2 },
 		{ "every 3rd", 1, 3, MANY / 3 }, { "every 9th", 0, 9, MANY / 9 }, { "the same", 5, 0, 6 },
 		{ "beyond both ends", -3, 1, MANY + 6 }, { "three", 7, 1, 3 }, { "back and forth", 0, 17, MANY } };
-	static const unsigned wants[] = { WANT_ENVELOPE, WANT_HEADER, WANT_ENVELOPE | WANT_BYTES };
+	static const unsigned wants[] = { WANT_ENVELOPE, WANT_HEADER, WANT_ENVELOPE | WANT_BYTES, WANT_BODY,
+		WANT_BODY_STRUCTURE, WANT_PREVIEW, WANT_PARTS };
 	struct fixture *fixture = *state;
 	struct seen *seen = seen_new();
 	int64_t ids[2 * MANY], asked[2 * MANY];
@@ -264,8 +265,11 @@ static void test_damage(void **state)
 		{ "SELECT 1", WANT_META | WANT_BYTES, true },
 		{ "UPDATE content SET checksum = NULL", WANT_META | WANT_BYTES, false }, /* not known */
 		{ "UPDATE content SET length = length + 1", WANT_META | WANT_BYTES, true },
-		{ "UPDATE content SET format = 7", WANT_META | WANT_HEADER, true },
-		{ "DELETE FROM content", WANT_META | WANT_HEADER, true },
+		{ "UPDATE content SET format = 7", WANT_META | WANT_BYTES, true },
+		{ "DELETE FROM content", WANT_META | WANT_HEADER, false },
+		{ "SELECT 1", WANT_META | WANT_BYTES, true },
+		{ "UPDATE header SET format = 7", WANT_META | WANT_HEADER, true },
+		{ "DELETE FROM header", WANT_META | WANT_HEADER, true },
 		{ "SELECT 1", WANT_META, false },
 	};
 	struct fixture *fixture = *state;
