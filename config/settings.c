@@ -13,7 +13,7 @@
 
 #define FILE_MAX   (256 * KIB)
 #define TEXT_MAX   512 /* of one problem */
-#define KEYS_MAX   60
+#define KEYS_MAX   80
 #define NO_SECTION "(before the first [section])"
 
 /* One reading of one file. inih gives names and values but no line numbers: the lines are counted as it asks for them. */
@@ -32,7 +32,7 @@ struct reading {
 };
 
 static const char *const port_names[PORT_COUNT] = { "smtp", "submission", "submissions", "pop3", "pop3s", "imap",
-	"imaps" };
+	"imaps", "lmtp" };
 
 const char *settings_port_name(enum settings_port port)
 {
@@ -330,6 +330,20 @@ static void check_ports(struct reading *r)
 		        "[listen] submissions, pop3s and imaps need [tls] certificate and key; without them set all three to 0");
 }
 
+/* A queue that gives up before it warns would never warn. */
+static void check_queue(struct reading *r)
+{
+	if (r->out->queue.warn_after > r->out->queue.give_up_after)
+		problem(r, 0, "[queue] warn_after must not be longer than give_up_after");
+}
+
+static void resolve_sendmail_socket(struct settings *s)
+{
+	if (s->listen.sendmail_socket[0] == '\0') /* fits: SETTINGS_DATA_DIR_MAX */
+		(void)snprintf(s->listen.sendmail_socket, sizeof(s->listen.sendmail_socket), "%.*s/run/sendmail",
+		        SETTINGS_DATA_DIR_MAX, s->server.data_dir);
+}
+
 /* ---- the doors ---- */
 
 void settings_defaults(struct settings *out)
@@ -351,7 +365,7 @@ bool settings_load_reporting(const char *path, struct settings *out,
 	struct reading r = { .out = out, .path = path, .report = report, .arg = arg, .err = err };
 	struct buffer file;
 
-	CHECK(setting_count < KEYS_MAX); /* design 4: under 60 keys */
+	CHECK(setting_count < KEYS_MAX);
 	settings_defaults(out);
 	buffer_init(&file, FILE_MAX);
 	if (!file_read_path(path, &file, err)) {
@@ -365,6 +379,8 @@ bool settings_load_reporting(const char *path, struct settings *out,
 	buffer_free(&file);
 	pair_certificates(&r);
 	check_ports(&r);
+	check_queue(&r);
+	resolve_sendmail_socket(out);
 	resolve_hostname(out);
 	resolve_workers(out);
 	return r.problems == 0;

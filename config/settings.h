@@ -17,6 +17,8 @@
 #define SETTINGS_TEXT_MAX         256 /* one name or path, its NUL included */
 #define SETTINGS_DATA_DIR_MAX     80  /* names of sockets below it must fit into 107 bytes (unix(7)) */
 #define SETTINGS_ADDRESSES_MAX    16
+#define SETTINGS_SOCKET_MAX       100 /* a socket's path */
+#define SETTINGS_DURATIONS_MAX    16
 #define SETTINGS_LIST_MAX         4096 /* a whole list as text, its NUL included */
 #define SETTINGS_CERTIFICATES_MAX 32
 #define SETTINGS_WORKERS_MAX      16
@@ -30,10 +32,16 @@ enum settings_port {
 	PORT_POP3S,
 	PORT_IMAP,
 	PORT_IMAPS,
+	PORT_LMTP,
 	PORT_COUNT
 };
 
 enum settings_pop3_delete { POP3_DELETE_EXPUNGE, POP3_DELETE_TRASH };
+
+struct settings_durations {
+	uint64_t ms[SETTINGS_DURATIONS_MAX];
+	uint32_t count; /* at least 1 */
+};
 
 struct settings {
 	struct {
@@ -44,8 +52,9 @@ struct settings {
 		uint32_t workers; /* of each daemon; 1..SETTINGS_WORKERS_MAX after settings_load(), never 0 */
 	} server;
 	struct {
-		char addresses[SETTINGS_LIST_MAX]; /* literal IPv4 and IPv6 addresses, blank-separated */
-		uint32_t ports[PORT_COUNT];        /* by enum settings_port; 0: off */
+		char addresses[SETTINGS_LIST_MAX];       /* literal IPv4 and IPv6 addresses, blank-separated */
+		uint32_t ports[PORT_COUNT];              /* by enum settings_port; 0: off */
+		char sendmail_socket[SETTINGS_TEXT_MAX]; /* never empty after settings_load() */
 	} listen;
 	struct {
 		struct {
@@ -61,9 +70,37 @@ struct settings {
 		uint32_t max_recipients;
 		uint32_t max_hops;     /* Received fields; more is a mail loop */
 		uint64_t idle_timeout; /* ms without a byte from the client */
+		char relay_networks[SETTINGS_LIST_MAX];
+		char xclient_networks[SETTINGS_LIST_MAX];
+		char proxy_networks[SETTINGS_LIST_MAX];
+		char etrn_domains[SETTINGS_LIST_MAX]; /* lower case */
+		bool expn;
 	} smtp;
 	struct {
+		uint32_t recipients_a_day, new_recipients_a_day; /* 0: no limit */
+		uint64_t undo;                                   /* ms */
+	} submission;
+	struct {
+		struct settings_durations retry;
+		uint64_t warn_after, give_up_after; /* ms */
+		uint32_t connections, connections_per_destination;
+	} queue;
+	struct {
+		uint32_t port, sts_port;
+		char source_addresses[SETTINGS_LIST_MAX]; /* may be empty */
+		bool dane, mta_sts;
+		char ca_file[SETTINGS_TEXT_MAX]; /* or "" */
+	} relay;
+	struct {
+		char forward[SETTINGS_LIST_MAX]; /* "192.0.2.1 2001:db8::1@5353", or "" */
+		char trust_anchor[SETTINGS_TEXT_MAX];
+	} dns;
+	struct {
+		uint32_t keep_days;
+	} explain;
+	struct {
 		bool plaintext_on_loopback; /* passwords over clear connections from this machine */
+		bool channel_binding;       /* SCRAM-SHA-256-PLUS */
 		uint64_t remember_logins;   /* ms that a good login stays cheap; 0: never remembered */
 		uint32_t checks_at_once;    /* password hashes computed at the same time */
 		uint32_t tries_per_minute;  /* of one address, before its answers are delayed */

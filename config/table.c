@@ -24,6 +24,11 @@ const struct setting_section setting_sections[] = {
 	{ "listen", "Addresses and ports. A port of 0 is off." },
 	{ "tls", "Certificates. They are watched and taken over live when the files change; no session is dropped." },
 	{ "smtp", "Taking mail in: port 25 and submission." },
+	{ "submission", "Mail of our users on its way out." },
+	{ "queue", "Mail that waits for another server: how often it is tried, and for how long." },
+	{ "relay", "Sending mail to other servers." },
+	{ "dns", "Who is asked for addresses." },
+	{ "explain", "The story of each message, for posthouse explain." },
 	{ "auth", "Checking passwords." },
 	{ "pop3", "Fetching mail by POP3." },
 	{ "imap", "Mail and folders by IMAP." },
@@ -57,6 +62,10 @@ const struct setting setting_table[] = {
 	PORT("pop3s", PORT_POP3S, "995", "POP3, TLS from the first byte (RFC 8314)."),
 	PORT("imap", PORT_IMAP, "143", "IMAP, TLS by STARTTLS (RFC 9051)."),
 	PORT("imaps", PORT_IMAPS, "993", "IMAP, TLS from the first byte (RFC 8314)."),
+	PORT("lmtp", PORT_LMTP, "0", "LMTP (RFC 2033), for another server of yours that delivers into this one; only from [smtp] relay_networks."),
+	{ "listen", "sendmail_socket", &type_optional_path, "", MEMBER(listen.sendmail_socket), 0, SETTINGS_SOCKET_MAX, NULL,
+	        "Where programs of this machine hand in mail with the sendmail command. Everybody may connect: the kernel says who it is. "
+	        "Empty: DATA_DIR/run/sendmail, which only root and the service user reach." },
 
 	{ "tls", "certificate", &type_paths, "", MEMBER(tls.certificates), 0, SETTINGS_CERTIFICATES_MAX, NULL,
 	        "PEM files, each with a server certificate first and its chain after it. A client that asks for a name (SNI) gets the one "
@@ -73,8 +82,67 @@ const struct setting setting_table[] = {
 	{ "smtp", "idle_timeout", &type_duration, "5m", MEMBER(smtp.idle_timeout), 10 * SECOND, HOUR, NULL,
 	        "A client that is silent for so long is disconnected; RFC 5321 §4.5.3.2.7 asks for at least 5 minutes." },
 
+	{ "smtp", "relay_networks", &type_networks, "", MEMBER(smtp.relay_networks), 0, 0, NULL,
+	        "Networks whose hosts may send mail to anywhere without logging in (a printer, a web server), separated by blanks. "
+	        "Everybody in them is trusted as a user is." },
+	{ "smtp", "xclient_networks", &type_networks, "", MEMBER(smtp.xclient_networks), 0, 0, NULL,
+	        "Networks of proxies and filters that may say by XCLIENT for whom they speak." },
+	{ "smtp", "proxy_networks", &type_networks, "", MEMBER(smtp.proxy_networks), 0, 0, NULL,
+	        "Networks of load balancers: connections from there begin with a PROXY protocol header (version 2) on the SMTP ports, "
+	        "or are closed." },
+	{ "smtp", "etrn_domains", &type_domains, "", MEMBER(smtp.etrn_domains), 0, 0, NULL,
+	        "Domains whose queue a client may start by ETRN (RFC 1985), separated by blanks." },
+	{ "smtp", "expn", &type_bool, "no", MEMBER(smtp.expn), 0, 0, NULL,
+	        "Answer EXPN (the addresses of an alias) to users who have logged in." },
+
+	{ "submission", "recipients_a_day", &type_number, "1000", MEMBER(submission.recipients_a_day), 0, 1000000, NULL,
+	        "Recipients elsewhere that one user may write to in a day; more are told to come again tomorrow. It bounds what a stolen "
+	        "password can do. 0: no limit." },
+	{ "submission", "new_recipients_a_day", &type_number, "200", MEMBER(submission.new_recipients_a_day), 0, 1000000, NULL,
+	        "The same, of those to whom the user has never written before." },
+	{ "submission", "undo", &type_duration, "0", MEMBER(submission.undo), 0, HOUR, NULL,
+	        "Mail of our users waits so long before it goes out, and can be taken back (posthouse queue drop)." },
+
+	{ "queue", "retry", &type_durations, "1m 5m 15m 30m 30m 1h 2h 4h", MEMBER(queue.retry), SECOND, 7 * DAY, NULL,
+	        "Times between the tries of one recipient; the last one repeats. Each is varied by a tenth, so that not everything "
+	        "is tried at once." },
+	{ "queue", "warn_after", &type_duration, "4h", MEMBER(queue.warn_after), MINUTE, 7 * DAY, NULL,
+	        "The sender is told when a message has waited for so long." },
+	{ "queue", "give_up_after", &type_duration, "5d", MEMBER(queue.give_up_after), MINUTE, 30 * DAY, NULL,
+	        "A message that could not be handed over for so long goes back to its sender; RFC 5321 §4.5.4.1 asks for 4 to 5 days." },
+	{ "queue", "connections", &type_number, "100", MEMBER(queue.connections), 1, 10000, NULL,
+	        "Connections to other servers at the same time." },
+	{ "queue", "connections_per_destination", &type_number, "10", MEMBER(queue.connections_per_destination), 1, 1000, NULL,
+	        "The most of them to one destination. Fewer, as long as it answers slowly or refuses." },
+
+	{ "relay", "port", &type_port, "25", MEMBER(relay.port), 1, 65535, NULL,
+	        "The port of other servers; another one only for a closed network." },
+	{ "relay", "source_addresses", &type_optional_addresses, "", MEMBER(relay.source_addresses), 0, 0, NULL,
+	        "Addresses of this machine to send from. One whose reverse DNS is the hostname is taken first. Empty: as the system chooses." },
+	{ "relay", "dane", &type_bool, "yes", MEMBER(relay.dane), 0, 0, NULL,
+	        "Hold servers to the certificates in their signed DNS (RFC 7672)." },
+	{ "relay", "mta_sts", &type_bool, "yes", MEMBER(relay.mta_sts), 0, 0, NULL,
+	        "Fetch the TLS policies of other domains and keep to them (RFC 8461)." },
+	{ "relay", "ca_file", &type_optional_path, "", MEMBER(relay.ca_file), 0, SETTINGS_TEXT_MAX - 1, NULL,
+	        "PEM file of the certificate authorities that count. Empty: the system's." },
+	{ "relay", "sts_port", &type_port, "443", MEMBER(relay.sts_port), 1, 65535, NULL,
+	        "The port that MTA-STS policies are fetched from; another one only for tests." },
+
+	{ "dns", "forward", &type_resolvers, "", MEMBER(dns.forward), 0, 0, NULL,
+	        "Resolvers to ask: addresses, each perhaps with @port, separated by blanks. Answers are verified by DNSSEC here in any case. "
+	        "Empty: those of /etc/resolv.conf." },
+	{ "dns", "trust_anchor", &type_optional_path, "", MEMBER(dns.trust_anchor), 0, SETTINGS_TEXT_MAX - 1, NULL,
+	        "File with the DNSSEC key of the root. Empty: Debian's (package dns-root-data)." },
+
+	{ "explain", "keep_days", &type_number, "30", MEMBER(explain.keep_days), 1, 3650, NULL,
+	        "Days until what is known about a message is forgotten." },
+
 	{ "auth", "plaintext_on_loopback", &type_bool, "no", MEMBER(auth.plaintext_on_loopback), 0, 0, NULL,
 	        "Take passwords over connections without TLS when they come from this machine itself. Never from elsewhere." },
+	{ "auth", "channel_binding", &type_bool, "no", MEMBER(auth.channel_binding), 0, 0, NULL,
+	        "Offer SCRAM-SHA-256-PLUS: a login that is bound to its TLS connection cannot be passed on by somebody in the middle. Off, "
+	        "because Debian 12's mutt and neomutt choose it wherever it is offered, without being able to do it: then they "
+	        "cannot send mail or fetch it by POP3." },
 	{ "auth", "remember_logins", &type_duration, "10m", MEMBER(auth.remember_logins), 0, DAY, NULL,
 	        "A client that logs in again within this time, with the same password, does not cost a slow password check. "
 	        "Kept as a keyed hash, in memory only. 0: never." },

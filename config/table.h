@@ -39,6 +39,7 @@ extern const struct setting_section setting_sections[];
 extern const size_t setting_section_count;
 
 extern const struct setting_type type_hostname, type_path, type_user, type_choice, type_number, type_port, type_size,
-        type_duration, type_bool, type_addresses, type_paths, type_networks;
+        type_duration, type_bool, type_addresses, type_paths, type_networks, type_optional_path,
+        type_optional_addresses, type_domains, type_durations, type_resolvers;
 
 #endif

@@ -48,6 +48,11 @@ static bool parse_path(const struct setting *row, struct span value, void *membe
 	return copy_text(value, member, row->max + 1, why);
 }
 
+static bool parse_optional_path(const struct setting *row, struct span value, void *member, struct buffer *why)
+{
+	return value.len == 0 ? copy_text(value, member, 1, why) : parse_path(row, value, member, why);
+}
+
 static bool parse_user(const struct setting *row, struct span value, void *member, struct buffer *why)
 {
 	for (size_t i = 0; i < value.len; i++) {
@@ -263,6 +268,74 @@ static bool parse_paths(const struct setting *row, struct span value, void *memb
 	return parse_list(value, member, is_path, row->max, "paths that begin with /, 255 characters at most", why);
 }
 
+static bool parse_optional_addresses(const struct setting *row, struct span value, void *member, struct buffer *why)
+{
+	return parse_list(
+	        value, member, is_address, SETTINGS_ADDRESSES_MAX, "addresses like 192.0.2.1 or 2001:db8::1", why);
+}
+
+/* "192.0.2.1", "2001:db8::1@5353" */
+static bool is_resolver(struct span item)
+{
+	struct span address;
+	uint64_t port;
+
+	if (!span_take_until(&item, '@', &address))
+		return is_address(item);
+	return is_address(address) && span_number(item, 65535, &port) && port > 0;
+}
+
+static bool parse_resolvers(const struct setting *row, struct span value, void *member, struct buffer *why)
+{
+	return parse_list(
+	        value, member, is_resolver, SETTINGS_ADDRESSES_MAX, "addresses like 192.0.2.1 or 192.0.2.1@5353", why);
+}
+
+static bool parse_domains(const struct setting *row, struct span value, void *member, struct buffer *why)
+{
+	if (!parse_list(value, member, value_is_hostname, 256, "domains like example.org", why))
+		return false;
+	for (char *text = member; *text != '\0'; text++)
+		*text = ascii_lower(*text);
+	return true;
+}
+
+/* "1m 5m 30m": into numbers, since nothing else would be done with the text. */
+static bool parse_durations(const struct setting *row, struct span value, void *member, struct buffer *why)
+{
+	struct settings_durations durations = { .count = 0 };
+	struct span item;
+	uint64_t ms;
+
+	while (settings_take_item(&value, &item)) {
+		if (durations.count == SETTINGS_DURATIONS_MAX || !value_duration(item, row->max, &ms) ||
+		        ms < row->min) {
+			(void)buffer_printf(why, "1 to %d times like 30s or 5m; \"%.*s\" is too much or none",
+			        SETTINGS_DURATIONS_MAX, SPAN_FMT(span_first(item, 60)));
+			return false;
+		}
+		durations.ms[durations.count++] = ms;
+	}
+	if (durations.count == 0) {
+		(void)buffer_append_text(why, "at least one time like 5m");
+		return false;
+	}
+	memcpy(member, &durations, sizeof(durations));
+	return true;
+}
+
+static bool print_durations(const struct setting *row, const void *member, struct buffer *out)
+{
+	const struct settings_durations *durations = member;
+	char text[VALUE_TEXT_MAX];
+
+	for (uint32_t i = 0; i < durations->count; i++) {
+		value_duration_text(durations->ms[i], text, sizeof(text));
+		(void)buffer_printf(out, "%s%s", i == 0 ? "" : " ", text);
+	}
+	return !out->failed;
+}
+
 const struct setting_type type_hostname = { "host name", parse_hostname, print_text, false };
 const struct setting_type type_path = { "path", parse_path, print_text, false };
 const struct setting_type type_user = { "user name", parse_user, print_text, false };
@@ -275,3 +348,8 @@ const struct setting_type type_bool = { "yes or no", parse_bool, print_bool, fal
 const struct setting_type type_addresses = { "addresses", parse_addresses, print_list, true };
 const struct setting_type type_paths = { "paths", parse_paths, print_list, true };
 const struct setting_type type_networks = { "networks", parse_networks, print_list, true };
+const struct setting_type type_optional_path = { "path", parse_optional_path, print_text, false };
+const struct setting_type type_optional_addresses = { "addresses", parse_optional_addresses, print_list, true };
+const struct setting_type type_domains = { "domains", parse_domains, print_list, true };
+const struct setting_type type_durations = { "times", parse_durations, print_durations, true };
+const struct setting_type type_resolvers = { "addresses", parse_resolvers, print_list, true };

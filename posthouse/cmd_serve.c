@@ -131,12 +131,15 @@ static bool open_the_rest(struct supervisor *s, struct error *err)
 	if (s->secret_fd < 0)
 		return false;
 	site_path(s->settings, "run/authd.sock", path, sizeof(path));
-	s->auth_fd = sockets_open_unix(path, SOCK_SEQPACKET, err);
+	s->auth_fd = sockets_open_unix(path, SOCK_SEQPACKET, 0600, err);
 	if (s->auth_fd < 0)
 		return false;
 	site_path(s->settings, "run/posthouse.sock", path, sizeof(path));
-	s->status_fd = sockets_open_unix(path, SOCK_STREAM, err);
-	return s->status_fd >= 0;
+	s->status_fd = sockets_open_unix(path, SOCK_STREAM, 0600, err);
+	if (s->status_fd < 0)
+		return false;
+	s->sendmail_fd = sockets_open_unix(s->settings->listen.sendmail_socket, SOCK_STREAM, 0666, err);
+	return s->sendmail_fd >= 0;
 }
 
 static void close_all(struct supervisor *s)
@@ -148,6 +151,8 @@ static void close_all(struct supervisor *s)
 	(void)unlink(path);
 	site_path(s->settings, "run/authd.sock", path, sizeof(path));
 	(void)unlink(path);
+	(void)unlink(s->settings->listen.sendmail_socket);
+	(void)close(s->sendmail_fd);
 	(void)close(s->status_fd);
 	(void)close(s->auth_fd);
 	(void)close(s->secret_fd);

@@ -10,16 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const enum settings_port smtpd_services[] = { PORT_SMTP, PORT_SUBMISSION, PORT_SUBMISSIONS };
+static const enum settings_port smtpd_services[] = { PORT_SMTP, PORT_SUBMISSION, PORT_SUBMISSIONS, PORT_LMTP };
 static const enum settings_port pop3d_services[] = { PORT_POP3, PORT_POP3S };
 static const enum settings_port imapd_services[] = { PORT_IMAP, PORT_IMAPS };
 
 /* A new daemon: one row. authd first: the others ask it. */
 const struct daemon_kind daemon_kinds[] = {
-	{ "authd", false, NULL, 0 },
-	{ "smtpd", true, smtpd_services, ARRAY_LEN(smtpd_services) },
-	{ "pop3d", true, pop3d_services, ARRAY_LEN(pop3d_services) },
-	{ "imapd", true, imapd_services, ARRAY_LEN(imapd_services) },
+	{ .name = "authd", .serves_others = true },
+	{ .name = "smtpd",
+	        .per_worker = true,
+	        .takes_sendmail = true,
+	        .services = smtpd_services,
+	        .service_count = ARRAY_LEN(smtpd_services) },
+	{ .name = "pop3d", .per_worker = true, .services = pop3d_services, .service_count = ARRAY_LEN(pop3d_services) },
+	{ .name = "imapd", .per_worker = true, .services = imapd_services, .service_count = ARRAY_LEN(imapd_services) },
 };
 const size_t daemon_kind_count = ARRAY_LEN(daemon_kinds);
 
@@ -27,7 +31,7 @@ const size_t daemon_kind_count = ARRAY_LEN(daemon_kinds);
 
 static void add_fd(struct child_spec *spec, int fd, const char *name)
 {
-	CHECK(spec->fd_count < CHILD_FDS_MAX); /* 3 services, SETTINGS_ADDRESSES_MAX addresses, a secret */
+	CHECK(spec->fd_count < CHILD_FDS_MAX); /* 3 services, SETTINGS_ADDRESSES_MAX addresses, sendmail, a secret */
 	spec->fds[spec->fd_count].fd = fd;
 	spec->fds[spec->fd_count++].name = name;
 }
@@ -53,10 +57,11 @@ static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 	};
 	struct error err;
 
-	if (slot->kind->per_worker)
-		add_sockets(s, slot, &spec);
-	else
+	add_sockets(s, slot, &spec);
+	if (slot->kind->serves_others)
 		add_fd(&spec, s->auth_fd, slot->kind->name);
+	if (slot->kind->takes_sendmail)
+		add_fd(&spec, s->sendmail_fd, "sendmail");
 	add_fd(&spec, s->secret_fd, "secret");
 	if (!program_find(s->libexec, slot->kind->name, path, sizeof(path))) {
 		LOG(LOG_ERROR, "serve.no_program", LOG_TEXT("name", slot->kind->name), LOG_TEXT("path", path));
@@ -245,7 +250,7 @@ static void current_ended(struct supervisor *s, struct slot *slot, int status, i
 		return;
 	}
 	/* While workers drain, authd is still needed. */
-	if (s->phase < PHASE_DRAINING_WORKERS || (s->phase == PHASE_DRAINING_WORKERS && !slot->kind->per_worker)) {
+	if (s->phase < PHASE_DRAINING_WORKERS || (s->phase == PHASE_DRAINING_WORKERS && slot->kind->serves_others)) {
 		slot->restarts++;
 		schedule(slot, now);
 	}
@@ -326,14 +331,14 @@ void slots_drain(struct supervisor *s, bool workers, int64_t kill_at_ms)
 {
 	for (size_t i = 0; i < s->slot_count; i++) {
 		struct slot *slot = &s->slots[i];
-		if (slot->kind->per_worker != workers)
+		if (slot->kind->serves_others == workers)
 			continue;
 		slot->start_at_ms = 0;
 		child_drain(&slot->current, kill_at_ms);
 		child_drain(&slot->next, kill_at_ms);
 	}
 	for (size_t i = 0; i < s->leaving_count; i++) {
-		if (s->leaving[i].kind->per_worker == workers)
+		if (s->leaving[i].kind->serves_others != workers)
 			child_drain(&s->leaving[i].child, kill_at_ms);
 	}
 }
@@ -341,12 +346,12 @@ void slots_drain(struct supervisor *s, bool workers, int64_t kill_at_ms)
 bool slots_any_alive(const struct supervisor *s, bool workers)
 {
 	for (size_t i = 0; i < s->slot_count; i++) {
-		if (s->slots[i].kind->per_worker == workers &&
+		if (s->slots[i].kind->serves_others != workers &&
 		        (s->slots[i].current.state != CHILD_NONE || s->slots[i].next.state != CHILD_NONE))
 			return true;
 	}
 	for (size_t i = 0; i < s->leaving_count; i++) {
-		if (s->leaving[i].kind->per_worker == workers)
+		if (s->leaving[i].kind->serves_others != workers)
 			return true;
 	}
 	return false;

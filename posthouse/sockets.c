@@ -298,7 +298,7 @@ bool sockets_port_free(const struct settings *settings, enum settings_port servi
 	return true;
 }
 
-int sockets_open_unix(const char *path, int type, struct error *err)
+int sockets_open_unix(const char *path, int type, mode_t mode, struct error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
@@ -313,7 +313,7 @@ int sockets_open_unix(const char *path, int type, struct error *err)
 		return -1;
 	}
 	(void)unlink(path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || chmod(path, 0600) != 0 ||
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || chmod(path, mode) != 0 ||
 	        listen(fd, UNIX_BACKLOG) != 0) {
 		(void)error_errno(err, errno, path);
 		(void)close(fd);

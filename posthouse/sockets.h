@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "config/settings.h"
 
+#include <sys/types.h>
+
 #define SOCKETS_BACKLOG     1024
 #define SOCKETS_ALL         UINT32_MAX /* worker of an inherited socket */
 #define SOCKETS_WAIT_MS     2000       /* for the processes of a supervisor that was killed to let go of a port */
@@ -36,9 +38,9 @@ bool sockets_inherit(const struct settings *settings, struct sockets *out, struc
 bool sockets_open(const struct settings *settings, struct sockets *old, struct sockets *out, struct error *err);
 void sockets_close(struct sockets *sockets);
 
-/* A listening Unix socket (SOCK_STREAM, SOCK_SEQPACKET), for this user alone; takes the place of one that a killed supervisor
+/* A listening Unix socket (SOCK_STREAM, SOCK_SEQPACKET) that may be connected to as mode says; takes the place of one that a killed supervisor
  * left. The caller holds the pid file's lock. -1 on failure. */
-int sockets_open_unix(const char *path, int type, struct error *err);
+int sockets_open_unix(const char *path, int type, mode_t mode, struct error *err);
 
 /* Is this port free on all its addresses, now? For `config check`. */
 bool sockets_port_free(const struct settings *settings, enum settings_port service, struct error *err);

@@ -2,7 +2,7 @@
  *
  *  STARTING --- all slots ready ---> RUNNING --- TERM, INT ---> DRAINING_WORKERS --- all gone ---> DRAINING_AUTHD --- gone ---> end
  *
- * A slot is a place for one process: authd, or worker n of smtpd or pop3d. What dies is started again in its slot: at once
+ * A slot is a place for one process: authd, relayd, or worker n of smtpd, pop3d or imapd. What dies is started again in its slot: at once
  * the first time, after 0.1, 0.2, ... 5 s when it does not live for SLOT_STABLE_MS. Workers go before authd when the site
  * stops, because sessions that are ending may still have to log in.
  * The children do not read the admin's config file but the checked copy in run/active.conf: an edit that has a mistake in it
@@ -18,7 +18,7 @@
 #include "posthouse/program.h"
 #include "posthouse/sockets.h"
 
-#define SLOTS_MAX           (1 + 2 * SETTINGS_WORKERS_MAX)
+#define SLOTS_MAX           (2 + 3 * SETTINGS_WORKERS_MAX)
 #define LEAVING_MAX         (4 * SLOTS_MAX) /* old ones that still drain after reloads; then the oldest is killed */
 #define SLOT_STABLE_MS      10000
 #define SLOT_BACKOFF_MS     100
@@ -29,7 +29,9 @@
 
 struct daemon_kind {
 	const char *name;
-	bool per_worker; /* else one process in all, which gets run/NAME.sock as the listening socket NAME */
+	bool per_worker;     /* one process for each worker; else one in all */
+	bool serves_others;  /* authd: gets run/NAME.sock as the listening socket NAME, and goes last */
+	bool takes_sendmail; /* gets the socket of the sendmail command */
 	const enum settings_port *services;
 	size_t service_count;
 };
@@ -67,6 +69,7 @@ struct supervisor {
 	int signal_fd;
 	int status_fd;
 	int auth_fd; /* run/authd.sock: kept open here, so that who asks while authd is replaced waits, and is answered */
+	int sendmail_fd; /* shared by the workers of smtpd */
 	int64_t started_ms;
 	int64_t started_wall_ms;
 	int64_t looked_ms; /* the last turn of the loop */

@@ -187,7 +187,7 @@ def test_children_get_what_the_protocol_promises(server):
     active = f"'--config', '{s.dir}/data/run/active.conf', '--worker', '"
     assert all(active in line and "notify=False" in line for line in lines)
     smtpd = [line for line in lines if "child smtpd" in line]
-    assert all("names=smtp,secret,control fds=[3, 4, 5]" in line for line in smtpd), lines
+    assert all("names=smtp,sendmail,secret,control fds=[3, 4, 5, 6]" in line for line in smtpd), lines
     assert sorted(line.split("'--worker', '")[1][0] for line in smtpd) == ["0", "1"]
     assert all("names=authd,secret,control fds=[3, 4, 5]" in line for line in lines if "child authd" in line), lines
     secrets = {line.split()[2] for line in s.text().splitlines() if line.startswith("secret ")}

@@ -57,6 +57,14 @@ static const struct wrong_case {
 	        "6: unknown key \"max_recipients\" in [server]; it belongs into [smtp]\n" },
 	{ "hostname = a.example\n" NO_TLS,
 	        "1: unknown key \"hostname\" in (before the first [section]); it belongs into [server]\n" },
+	{ NO_TLS "[queue]\nretry = 1m x\n",
+	        "6: retry = 1m x: expected 1 to 16 times like 30s or 5m; \"x\" is too much or none\n" },
+	{ NO_TLS "[queue]\nretry =\n", "6: retry = : expected at least one time like 5m\n" },
+	{ NO_TLS "[queue]\nwarn_after = 6d\n", "0: [queue] warn_after must not be longer than give_up_after\n" },
+	{ NO_TLS "[dns]\nforward = 192.0.2.1 ::1@0\n",
+	        "6: forward = 192.0.2.1 ::1@0: expected addresses like 192.0.2.1 or 192.0.2.1@5353; \"::1@0\" is none\n" },
+	{ NO_TLS "[smtp]\netrn_domains = a.example b_c\n",
+	        "6: etrn_domains = a.example b_c: expected domains like example.org; \"b_c\" is none\n" },
 	{ NO_TLS "[server]\nhostname = a_b\n", "6: hostname = a_b: expected a host name like mail.example.org\n" },
 	{ NO_TLS "[server]\ndata_dir = var\n", "6: data_dir = var: expected a path that begins with /\n" },
 	{ NO_TLS "[server]\nuser = a b\n", "6: user = a b: expected the name of a user of this system\n" },
@@ -194,7 +202,7 @@ static void test_every_default_is_valid(void **state)
 {
 	struct buffer why;
 
-	assert_true(setting_count < 60);
+	assert_true(setting_count < 70);
 	buffer_init(&why, KIB);
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *row = &setting_table[i];
@@ -210,6 +218,7 @@ static void test_printed_settings_read_back(void **state)
 {
 	static const char text[] =
 	        "[server]\nhostname=a.example\n[tls]\ncertificate=/a /b\nkey=/c /d\n[store]\ndefault_quota=1536M\n"
+	        "[queue]\nretry = 90s 2m\n[dns]\nforward = ::1@5353\n"
 	        "[limits]\nlogin_timeout = 90s\nunlimited_networks = 10.0.0.0/8 192.0.2.0/24 2001:db8::/32\n";
 	struct buffer printed;
 	struct error err;
@@ -224,6 +233,9 @@ static void test_printed_settings_read_back(void **state)
 	assert_memory_equal(&settings.tls.pairs, &again.tls.pairs, sizeof(again.tls.pairs));
 	assert_int_equal(again.store.default_quota, 1536ull * MIB);
 	assert_int_equal(again.limits.login_timeout, 90000);
+	assert_int_equal(again.queue.retry.count, 2);
+	assert_int_equal(again.queue.retry.ms[1], 120000);
+	assert_string_equal(again.dns.forward, "::1@5353");
 	assert_string_equal(again.limits.unlimited_networks, "10.0.0.0/8 192.0.2.0/24 2001:db8::/32");
 	buffer_free(&printed);
 }
