@@ -48,11 +48,22 @@ static void take_settings(const struct settings *settings, struct smtpd_settings
 		.max_message_size = settings->smtp.max_message_size,
 		.max_recipients = settings->smtp.max_recipients,
 		.plaintext_auth_on_loopback = settings->auth.plaintext_on_loopback,
+		.channel_binding = settings->auth.channel_binding,
 		.max_hops = settings->smtp.max_hops,
 		.idle_timeout_ms = (unsigned)settings->smtp.idle_timeout,
 		.tls_timeout_ms = (unsigned)settings->limits.tls_timeout,
 		.login_timeout_ms = (unsigned)settings->limits.login_timeout,
 		.bad_commands = settings->limits.bad_commands,
+		.relay_networks = span_of(settings->smtp.relay_networks),
+		.xclient_networks = span_of(settings->smtp.xclient_networks),
+		.proxy_networks = span_of(settings->smtp.proxy_networks),
+		.etrn_domains = span_of(settings->smtp.etrn_domains),
+		.expn = settings->smtp.expn,
+		.recipients_a_day = settings->submission.recipients_a_day,
+		.new_recipients_a_day = settings->submission.new_recipients_a_day,
+		.undo_ms = (int64_t)settings->submission.undo,
+		.give_up_ms = (int64_t)settings->queue.give_up_after,
+		.keep_days = settings->explain.keep_days,
 	};
 }
 

@@ -5,6 +5,7 @@
 #define SMTPD_SETTINGS_H
 
 #include "base/macros.h"
+#include "base/span.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,11 +15,22 @@ struct smtpd_settings {
 	uint64_t max_message_size;       /* octets; announced by SIZE (RFC 1870) */
 	unsigned max_recipients;         /* of one message; at least 100 (RFC 5321 §4.5.3.1.8) */
 	bool plaintext_auth_on_loopback; /* offer AUTH without TLS to 127.0.0.0/8 and ::1 */
+	bool channel_binding;            /* offer SCRAM-SHA-256-PLUS */
 	unsigned max_hops;               /* Received fields; more is a mail loop (RFC 5321 §6.3) */
 	unsigned idle_timeout_ms;        /* RFC 5321 §4.5.3.2.7: at least 5 minutes */
 	unsigned tls_timeout_ms;         /* to finish a handshake */
 	unsigned login_timeout_ms;       /* a submission session that has not logged in by then ends */
 	unsigned bad_commands;           /* then goodbye */
+	struct span relay_networks;      /* who may send to anywhere without a login; list for net/network.h */
+	struct span xclient_networks;    /* who may say XCLIENT */
+	struct span proxy_networks;      /* whose connections begin with a PROXY header */
+	struct span etrn_domains;        /* lower case, blank-separated: whose queue ETRN starts */
+	bool expn;                       /* for who has logged in */
+	uint32_t recipients_a_day;       /* of one account, elsewhere; 0: no limit. Its own setting goes first */
+	uint32_t new_recipients_a_day;
+	int64_t undo_ms;    /* what users send waits so long; the longer of this and the account's own */
+	int64_t give_up_ms; /* queue_entry.expires_ms is so long after the arrival */
+	unsigned keep_days; /* of events */
 };
 
 /* Lines */
