@@ -37,9 +37,10 @@ static bool on_line(struct imap_session *s, struct span line)
 	return true;
 }
 
-/* What has happened before is told first. */
-static void on_refreshed(struct imap_session *s)
+/* What has happened before is told first; what could not be read, when the next look has found it (imapd/watch.h). */
+static void on_refreshed(struct imap_session *s, const struct error *failed)
 {
+	(void)failed;
 	view_listen(s->view, on_news);
 	if (view_has_news(s->view))
 		on_news(s);

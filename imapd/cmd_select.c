@@ -276,7 +276,7 @@ void cmd_examine(struct imap_session *s, struct imap_request *req)
 
 /* --- closing ----------------------------------------------------------------------------------------------------- */
 
-/* CLOSE is never refused (RFC 9051 §6.4.1): what could not be removed stays, and the client is told. */
+/* Once it is known what to remove CLOSE is not refused (RFC 9051 §6.4.1 has no NO): what could not be removed stays, and the client is told. */
 static void on_closed(struct imap_session *s, struct batch *batch, const struct error *failed)
 {
 	const struct error *err = failed != NULL ? failed : &batch_result(batch)->error;
@@ -288,12 +288,16 @@ static void on_closed(struct imap_session *s, struct batch *batch, const struct 
 	command_ok(s, NULL, "CLOSE completed");
 }
 
-static void close_refreshed(struct imap_session *s)
+static void close_refreshed(struct imap_session *s, const struct error *failed)
 {
 	struct batch *batch;
 
 	if (s->ended)
 		return;
+	if (failed != NULL) {
+		command_refuse_stale(s, failed);
+		return;
+	}
 	batch = batch_new(NULL);
 	if (batch == NULL || !view_expunge_deleted(s->view, batch)) {
 		if (batch != NULL)

@@ -30,7 +30,7 @@ static const struct command commands[] = {
 	{ "ENABLE", AUTHENTICATED, cmd_enable, 0 },                                     /* §6.3.1 */
 	{ "EXAMINE", LOGGED_IN, cmd_examine, 0 },                                       /* §6.3.3 */
 	{ "EXPUNGE", SELECTED, cmd_expunge, COMMAND_UID | COMMAND_NEEDS_WRITE | NEWS }, /* §6.4.3, §6.4.9 */
-	{ "FETCH", SELECTED, cmd_fetch, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS },   /* §6.4.5 */
+	{ "FETCH", SELECTED, cmd_fetch, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS | COMMAND_OLD_WILL_DO }, /* §6.4.5 */
 	{ "GETQUOTA", LOGGED_IN, cmd_getquota, 0 },                                     /* RFC 9208 §4.1.1 */
 	{ "GETQUOTAROOT", LOGGED_IN, cmd_getquotaroot, 0 },                             /* RFC 9208 §4.1.2 */
 	{ "ID", ANY_STATE, cmd_id, 0 },                                                 /* RFC 2971 §3.1 */
@@ -181,11 +181,27 @@ static const char *wrong_state(const struct imap_session *s, const struct comman
 	return command->states & NOT_AUTHENTICATED ? "not after login" : "select a mailbox first";
 }
 
-/* What another session was told is done is seen here: its flags, though not its numbers. */
-static void run_with_news(struct imap_session *s)
+void command_refuse_stale(struct imap_session *s, const struct error *failed)
 {
-	if (!s->ended)
-		s->request->command->run(s, s->request);
+	struct error err = *failed;
+
+	if (err.code == ERR_CONFLICT) /* older than the change feed, and to be read anew: no business of the client's */
+		err.code = ERR_TEMPORARY;
+	command_refuse(s, &err);
+}
+
+/* What another session was told is done is seen here: its flags, though not its numbers. A command that changes something, or that answers
+ * for the whole mailbox, is not run on what may be old; FETCH shows what was there, as long as that was so at one moment. */
+static void run_with_news(struct imap_session *s, const struct error *failed)
+{
+	const struct command *command = s->request->command;
+
+	if (s->ended)
+		return;
+	if (failed == NULL || ((command->flags & COMMAND_OLD_WILL_DO) && view_is_whole(s->view)))
+		command->run(s, s->request);
+	else
+		command_refuse_stale(s, failed);
 }
 
 static void run(struct imap_session *s, struct imap_request *req, const struct command_head *head)

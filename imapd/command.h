@@ -16,7 +16,9 @@ enum command_flag {
 	COMMAND_SECRET = 1 << 3,     /* its arguments are wiped, and never logged */
 	COMMAND_UID = 1 << 4,        /* may have the prefix UID */
 	COMMAND_OVERLAPS = 1 << 5,   /* may run beside requests that are detached (session_detach) */
-	COMMAND_WANTS_NEWS = 1 << 6, /* works on the selected mailbox as it is now: view_refresh() comes first */
+	COMMAND_WANTS_NEWS = 1 << 6, /* works on the selected mailbox as it is now: view_refresh() comes first, or NO */
+	COMMAND_OLD_WILL_DO =
+	        1 << 7, /* ... but as it was at an earlier moment, when that fails: it only shows messages */
 };
 
 struct command {
@@ -54,6 +56,9 @@ void command_reject(
         struct imap_session *s, struct buffer *text, const char *status, const char *code, const char *words);
 void request_free(struct imap_session *s, struct imap_request *req);
 const struct command *command_find(struct span name);
+/* view_refresh() failed, and the command must not go by an index that may lack changes: it would do less than it says. NO, with the code of
+ * what happened (RFC 5530 §3: UNAVAILABLE for a disk that fails or memory that is out). */
+void command_refuse_stale(struct imap_session *s, const struct error *failed);
 
 /* cmd_any.c */
 void cmd_capability(struct imap_session *s, struct imap_request *req);

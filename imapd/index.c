@@ -227,13 +227,16 @@ bool index_patch(struct index *index, uint64_t since, uint64_t modseq, const str
 {
 	if (index->modseq == 0 || index->modseq < since)
 		return false;
+	index->behind = false;
 	if (modseq <= index->modseq)
 		return true;
 	if (changes != NULL && changes->deleted) {
 		index->deleted = true;
 	} else if (changes != NULL) {
-		if (!apply(index, changes->vanished, changes->vanished_count, changes->rows, changes->row_count))
+		if (!apply(index, changes->vanished, changes->vanished_count, changes->rows, changes->row_count)) {
+			index->behind = true;
 			return false;
+		}
 		index->info = changes->info;
 	}
 	index->modseq = modseq;
@@ -255,6 +258,7 @@ static void take_rows(struct index *index, struct mailbox_snapshot *snapshot)
 
 void index_load(struct index *index, struct mailbox_snapshot *snapshot)
 {
+	index->behind = false;
 	if (index->modseq > 0 && snapshot->modseq <= index->modseq)
 		return;
 	if (index->modseq > 0) {

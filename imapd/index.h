@@ -31,6 +31,7 @@ struct index {
 	uint32_t count, capacity;
 	uint64_t epoch; /* grows with every expunge: in one epoch, places of rows do not change */
 	bool deleted;   /* the mailbox is gone; the rows are its last */
+	bool behind; /* what was read last could not be had, or not be put in: not before the next refresh is it as new as it should be */
 	/* What happened, for the views: event number events_first + n. Kept only while there are views. */
 	struct index_event *events;
 	uint64_t events_first;

@@ -96,10 +96,12 @@ static void tell_news(struct imap_session *s)
 
 static void refresh_next(struct imap_session *s);
 
-static void on_refreshed(struct imap_session *s)
+/* What is done is done: news that could not be read now are told after the next command. */
+static void on_refreshed(struct imap_session *s, const struct error *failed)
 {
 	struct imap_request *upto = s->ending_upto, *req;
 
+	(void)failed;
 	if (s->closing)
 		return;
 	tell_news(s);
@@ -124,7 +126,7 @@ static void refresh_next(struct imap_session *s)
 		if (s->view != NULL)
 			view_refresh(s->view, on_refreshed);
 		else
-			on_refreshed(s);
+			on_refreshed(s, NULL);
 		return;
 	}
 	command_unpark(s);

@@ -40,11 +40,19 @@ void view_close(struct view **view_ptr)
 	free(view);
 }
 
-void view_refresh(struct view *view, void (*done)(struct imap_session *s))
+void view_refresh(struct view *view, void (*done)(struct imap_session *s, const struct error *failed))
 {
 	CHECK(view->on_refreshed == NULL);
 	view->on_refreshed = done;
 	watch_refresh(view);
+}
+
+/* Rows change all or none of them (index_patch); but names of keywords are those of the newest index of the account. */
+bool view_is_whole(const struct view *view)
+{
+	uint64_t modseq = view->index->modseq;
+
+	return modseq >= view->own_last && modseq >= watch_keywords(view->index)->version;
 }
 
 void view_forget_refresh(struct view *view)
@@ -330,6 +338,7 @@ void view_own_change(struct view *view, uint64_t modseq)
 	if (view->own_count == VIEW_OWN_MAX)
 		view->own_count--;
 	view->own[view->own_count++] = modseq;
+	view->own_last = modseq;
 }
 
 /* --- flags --- */

@@ -51,11 +51,12 @@ struct view {
 	uint64_t
 	        own[VIEW_OWN_MAX]; /* modseqs of this session's own changes, which its commands have answered already */
 	unsigned own_count;
+	uint64_t own_last; /* the highest of them ever */
 	bool lowered; /* was told a HIGHESTMODSEQ below what it has seen (RFC 7162 §3.2) */
 
 	/* waits for the index to be loaded or refreshed (imapd/watch.h) */
 	struct view *wait_next, **wait_link;
-	void (*on_refreshed)(struct imap_session *s);
+	void (*on_refreshed)(struct imap_session *s, const struct error *failed);
 	void (*on_opened)(struct imap_session *s, struct view *view, const struct error *err);
 
 	void (*on_news)(struct imap_session *s); /* IDLE: called when there is something to tell */
@@ -89,8 +90,12 @@ bool view_collect(const struct view *view, struct sequence_set *set, bool uid, s
 bool view_expunge_deleted(const struct view *view, struct batch *batch);
 
 /* Makes sure that the index has every change that anybody was told of before this call, then done(), perhaps at once. Cheap when nothing
- * happened: no job (imapd/watch.h). */
-void view_refresh(struct view *view, void (*done)(struct imap_session *s));
+ * happened: no job (imapd/watch.h). failed: NULL, or why changes may be missing (disk, memory); the index is then as it was at an earlier
+ * moment, and the next refresh tries again. */
+void view_refresh(struct view *view, void (*done)(struct imap_session *s, const struct error *failed));
+/* After a refresh that failed: is the index what the mailbox was at one moment, names of keywords too, and after all that this session has
+ * done itself? */
+bool view_is_whole(const struct view *view);
 void view_forget_refresh(struct view *view); /* done() is not called */
 /* Tells the client the news: [EXPUNGE or VANISHED,] FETCH of changed flags (with UID, and MODSEQ where enabled), EXISTS, FLAGS when keywords are new. What
  * does not fit into the output queue now is told the next time. The view may be gone afterwards (its mailbox was deleted). */

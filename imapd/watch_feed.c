@@ -66,15 +66,20 @@ static void end_opening(struct view *view, const struct error *err)
 
 void wait_end(struct view *view, const struct error *err)
 {
-	void (*refreshed)(struct imap_session *) = view->on_refreshed;
+	void (*refreshed)(struct imap_session *, const struct error *) = view->on_refreshed;
+	struct error own;
 
+	if (err == NULL && view->index->behind && !view->index->deleted) {
+		error_set(&own, ERR_TEMPORARY, "the mailbox cannot be read now");
+		err = &own;
+	}
 	wait_remove(view);
 	if (view->on_opened != NULL) {
 		end_opening(view, err);
 		return;
 	}
 	view->on_refreshed = NULL;
-	refreshed(view->session);
+	refreshed(view->session, err);
 }
 
 static void end_all(struct view **list, const struct error *err)
@@ -149,8 +154,10 @@ void feed_apply(struct watch_account *account, uint64_t since, struct account_ch
 	take_keywords(account, &changes->keywords);
 	for (struct index *index = account->indexes; index != NULL; index = next) {
 		next = index->next;
-		if (!index_patch(index, since, changes->modseq, changes_of(changes, index->mailbox_id)))
+		if (!index_patch(index, since, changes->modseq, changes_of(changes, index->mailbox_id))) {
+			account->stamp = 0; /* the next look finds that it is not known */
 			continue;
+		}
 		if (index->checked_at < started)
 			index->checked_at = started;
 		drop_old_events(index);
@@ -205,8 +212,10 @@ static bool reload(struct watch_account *account)
 			continue;
 		else if (index->users == 0)
 			index_forget(index);
+		else if (load_start(index))
+			loads = true;
 		else
-			loads = load_start(index) || loads;
+			index->behind = true;
 	}
 	return loads;
 }
@@ -317,12 +326,14 @@ static void on_loaded(struct worker_job *job)
 		take_snapshot(index, load);
 	else if (err->code == ERR_NO_SUCH_MAILBOX)
 		index->deleted = true;
+	else
+		index->behind = true;
 	index->users++; /* it stays while the callbacks run */
 	watch_recount(account->watch, index);
 	end_all(&waiting, err);
 	if (!account->feeding && !is_loading(account) && (account->now != NULL || account->later != NULL))
-		/* a feed that found it too old waits */
-		end_feed(account, err);
+		/* a feed that found it too old waits: each of its views for its own index */
+		end_feed(account, NULL);
 	else
 		feed_tell_idle(account);
 	feed_if_idle(account); /* the snapshot may have told what its hint will not tell again */

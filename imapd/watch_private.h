@@ -80,7 +80,7 @@ bool load_start(struct index *index);
 uint64_t account_known(const struct watch_account *account); /* of indexes in use; UINT64_MAX: none */
 void wait_add(struct view **list, struct view *view);
 void wait_remove(struct view *view);
-/* Calls back. err NULL: all is well. */
+/* Calls back. err NULL: all is well, unless the view's own index is behind. */
 void wait_end(struct view *view, const struct error *err);
 
 #endif

@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from crash import disk as disks  # noqa: E402
 from crash.load import Load  # noqa: E402
 from crash.world import ANSWER_SECONDS, World, shim_reason  # noqa: E402
-from harness.site import DAEMONS, DOMAIN, SERVICE_USER, Site, give, wait_for  # noqa: E402
+from harness.imap import Imap  # noqa: E402
+from harness.site import DAEMONS, DOMAIN, PASSWORD, SERVICE_USER, Site, give, wait_for  # noqa: E402
 
 MIB = 1024 * 1024
 SCENARIOS = []  # (name, must, needs, function)
@@ -269,6 +270,38 @@ def open_fails():
 @scenario("truncate fails", "refused or kept, exactly once", "shim")
 def truncate_fails():
     return call_fails("truncate", {"action": "fail"}, may_pass=True)
+
+
+STALE_REFUSES = (
+    "EXPUNGE", "UID EXPUNGE 1:*", "CLOSE", "STORE 1 -FLAGS (\\Deleted)", "UID STORE 1:* +FLAGS.SILENT (\\Seen)", "COPY 1:* Trash",
+    "UID COPY 1:* Trash", "MOVE 1:* Trash", "UID MOVE 1:* Trash", "SEARCH ALL", "SORT (ARRIVAL) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL",
+)
+
+
+@scenario("reads fail below IMAP", "a command that would go by what may be old is refused and changes nothing; FETCH shows what was there", "shim")
+def reads_fail():
+    with World(shim=True, workers=1) as world:
+        alice = Imap(("127.0.0.1", world.site.ports["imap"])).login(f"alice@{DOMAIN}", PASSWORD)
+        alice.command("SELECT INBOX").ok()
+        alice.command("STORE 1 +FLAGS.SILENT (\\Deleted)").ok()
+        assert world.deliver("alice").ok  # another process changes the mailbox
+        world.shim.set("read", "fail")
+        answers = {command: alice.command(command) for command in STALE_REFUSES}
+        assert world.shim.hits("read") > 0
+        for command, answer in answers.items():  # CORRUPTION: SQLite says so of a file whose beginning cannot be read
+            assert answer.word == "NO" and answer.code in (["UNAVAILABLE"], ["CORRUPTION"]), f"{command}: {answer}"
+        said = sorted({answer.code[0] for answer in answers.values()})
+        old = alice.command("FETCH 1:* (FLAGS)").ok().all("FETCH")
+        assert old == [["1", "FETCH", ["FLAGS", ["\\Deleted"]]]], old
+        world.cpu()
+        world.shim.clear()
+        assert ["2", "EXISTS"] in alice.command("NOOP").ok().untagged
+        now = alice.command("FETCH 1:* (FLAGS)").ok().all("FETCH")
+        assert now == [["1", "FETCH", ["FLAGS", ["\\Deleted"]]], ["2", "FETCH", ["FLAGS", []]]], now
+        assert alice.command("STATUS Trash (MESSAGES)").ok().all("STATUS") == [["STATUS", "Trash", ["MESSAGES", "0"]]]
+        alice.command("STORE 1 -FLAGS.SILENT (\\Deleted)").ok()
+        alice.close()
+        return f"{len(answers)} × NO [{' or '.join(said)}]; FETCH shows the message that was there; afterwards nothing has changed; {world.audit()}"
 
 
 @scenario("preallocation fails", "works without", "shim")

@@ -32,6 +32,7 @@ enum operation {
 	OP_ALLOCATE,
 	OP_TRUNCATE,
 	OP_MALLOC,
+	OP_READ, /* at a place of a file: what SQLite and bodies in files are read with */
 	OP_COUNT
 };
 enum action { NOTHING, FAIL, WAIT, SHORT, KILL_BEFORE, KILL_AFTER };
@@ -210,6 +211,18 @@ static size_t shortened(enum operation op, int fd, size_t len, enum action *what
 WRITE_LIKE(write, (int fd, const void *bytes, size_t size), fd, bytes, len)
 WRITE_LIKE(pwrite, (int fd, const void *bytes, size_t size, off_t at), fd, bytes, len, at)
 WRITE_LIKE(pwrite64, (int fd, const void *bytes, size_t size, off64_t at), fd, bytes, len, at)
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t at)
+{
+	REAL(pread);
+	FD_CALL(OP_READ, fd, real(fd, bytes, size, at));
+}
+
+ssize_t pread64(int fd, void *bytes, size_t size, off64_t at)
+{
+	REAL(pread64);
+	FD_CALL(OP_READ, fd, real(fd, bytes, size, at));
+}
 
 int fsync(int fd)
 {

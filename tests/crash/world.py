@@ -26,7 +26,7 @@ RECOVERY_SECONDS = 30   # service by itself again after the fault is gone
 class Shim:
     """The control of faultshim.c."""
 
-    OPERATIONS = ("open", "write", "sync", "rename", "link", "unlink", "allocate", "truncate", "malloc")
+    OPERATIONS = ("open", "write", "sync", "rename", "link", "unlink", "allocate", "truncate", "malloc", "read")
     ACTIONS = ("nothing", "fail", "wait", "short", "kill_before", "kill_after")
     RULE = struct.Struct("6I")  # action every error wait_ms calls hits
     SIZE = RULE.size * len(OPERATIONS) + 8 + 4096
