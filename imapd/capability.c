@@ -1,6 +1,7 @@
 #include "imapd/capability.h"
 
 #include "base/check.h"
+#include "imapd/command.h"
 
 #include <stdio.h>
 
@@ -83,7 +84,8 @@ static bool applies(const struct imap_session *s, const struct capability *row)
 /* AUTH=PLAIN ..., as many as sasl offers here. */
 static void put_mechanisms(const struct imap_session *s, struct buffer *out)
 {
-	struct span names = span_of(sasl_mechanism_names(session_is_private(s))), name;
+	const struct sasl_channel channel = auth_channel(s);
+	struct span names = span_of(sasl_mechanism_names(&channel)), name;
 
 	while (names.len > 0) {
 		if (!span_take_until(&names, ' ', &name)) {

@@ -89,6 +89,17 @@ void cmd_login(struct imap_session *s, struct imap_request *req)
 
 /* --- AUTHENTICATE --- */
 
+struct sasl_channel auth_channel(const struct imap_session *s)
+{
+	struct sasl_channel channel = { .secure = session_is_private(s) };
+
+	_Static_assert(SASL_BINDING_MAX == CONN_BINDING_MAX, "what conn writes fits");
+	for (size_t i = 0; s->server->settings.channel_binding && i < SASL_BINDING_COUNT; i++)
+		channel.bindings[i].len =
+		        conn_channel_binding(s->conn, sasl_binding_types[i], channel.bindings[i].octets);
+	return channel;
+}
+
 static bool on_exchange_line(struct imap_session *s, struct span line)
 {
 	session_take_lines(s, NULL); /* nothing more is read until the step is through */
@@ -135,11 +146,11 @@ static void on_outcome(void *arg, enum sasl_outcome outcome, struct span text, c
 
 void cmd_authenticate(struct imap_session *s, struct imap_request *req)
 {
+	const struct sasl_channel channel = auth_channel(s);
 	struct authenticate_args args;
 
 	if (!parse_authenticate(&req->parser, &args) ||
-	        !sasl_new(s->server->auth, &s->peer, args.mechanism, session_is_private(s), on_outcome, s, &s->sasl,
-	                &req->error)) {
+	        !sasl_new(s->server->auth, &s->peer, args.mechanism, &channel, on_outcome, s, &s->sasl, &req->error)) {
 		command_refuse(s, &req->error);
 		return;
 	}

@@ -69,6 +69,8 @@ void cmd_id(struct imap_session *s, struct imap_request *req);
 void cmd_starttls(struct imap_session *s, struct imap_request *req);
 void cmd_authenticate(struct imap_session *s, struct imap_request *req);
 void cmd_login(struct imap_session *s, struct imap_request *req);
+/* What sasl must know of the connection, as it is now. */
+struct sasl_channel auth_channel(const struct imap_session *s);
 /* cmd_enable.c */
 void cmd_enable(struct imap_session *s, struct imap_request *req);
 void cmd_compress(struct imap_session *s, struct imap_request *req);

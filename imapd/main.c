@@ -46,6 +46,7 @@ static void take_settings(const struct settings *settings, struct imapd_settings
 		.hostname = settings->server.hostname,
 		.version = POSTHOUSE_VERSION,
 		.plaintext_auth_on_loopback = settings->auth.plaintext_on_loopback,
+		.channel_binding = settings->auth.channel_binding,
 		.message_size_max = settings->smtp.max_message_size,
 		.idle_timeout_ms = (unsigned)settings->imap.idle_timeout,
 		.tls_timeout_ms = (unsigned)settings->limits.tls_timeout,

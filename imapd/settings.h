@@ -26,6 +26,7 @@ struct imapd_settings {
 	const char *hostname; /* lives as long as the process */
 	const char *version;
 	bool plaintext_auth_on_loopback;
+	bool channel_binding;      /* offer SCRAM-SHA-256-PLUS */
 	uint64_t message_size_max; /* APPENDLIMIT (RFC 7889) */
 	unsigned idle_timeout_ms;  /* silence after login; not below IDLE_TIMEOUT_MIN_MS */
 	unsigned login_timeout_ms;

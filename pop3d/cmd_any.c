@@ -6,13 +6,13 @@
 void cmd_capa(struct pop3_session *s, const struct pop3_request *req)
 {
 	const struct pop3d_settings *settings = &s->server->settings;
-	bool private = session_is_private(s);
+	const struct sasl_channel channel = auth_channel(s);
 
 	(void)req;
 	reply_ok(s, "capability list follows");
 	conn_write_text(s->conn, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n");
-	if (private) /* RFC 2595 §2.3, and the rule in sasl/sasl.h */
-		conn_printf(s->conn, "USER\r\nSASL %s\r\n", sasl_mechanism_names(private));
+	if (channel.secure) /* RFC 2595 §2.3, and the rule in sasl/sasl.h */
+		conn_printf(s->conn, "USER\r\nSASL %s\r\n", sasl_mechanism_names(&channel));
 	if (s->state == AUTHORIZATION && conn_can_start_tls(s->conn))
 		conn_write_text(s->conn, "STLS\r\n");
 	conn_printf(s->conn, "UTF8 USER\r\nLANG\r\nIMPLEMENTATION Posthouse-%s\r\n.\r\n", settings->version);

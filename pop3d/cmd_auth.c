@@ -2,10 +2,22 @@
 #include "base/check.h"
 #include "pop3d/command.h"
 
+struct sasl_channel auth_channel(const struct pop3_session *s)
+{
+	struct sasl_channel channel = { .secure = session_is_private(s) };
+
+	_Static_assert(SASL_BINDING_MAX == CONN_BINDING_MAX, "what conn writes fits");
+	for (size_t i = 0; s->server->settings.channel_binding && i < SASL_BINDING_COUNT; i++)
+		channel.bindings[i].len =
+		        conn_channel_binding(s->conn, sasl_binding_types[i], channel.bindings[i].octets);
+	return channel;
+}
+
 /* "AUTH" alone lists the mechanisms, one a line: not in RFC 5034, but Outlook asks so. */
 static void list_mechanisms(struct pop3_session *s)
 {
-	struct span names = span_of(sasl_mechanism_names(session_is_private(s))), name;
+	const struct sasl_channel channel = auth_channel(s);
+	struct span names = span_of(sasl_mechanism_names(&channel)), name;
 
 	reply_ok(s, "mechanisms follow");
 	while (names.len > 0) {
@@ -84,13 +96,14 @@ static void on_outcome(void *arg, enum sasl_outcome outcome, struct span text, c
 
 void cmd_auth(struct pop3_session *s, const struct pop3_request *req)
 {
+	const struct sasl_channel channel = auth_channel(s);
 	struct error err;
 
 	if (req->arg_count == 0) {
 		list_mechanisms(s);
 		return;
 	}
-	if (!sasl_new(s->server->auth, &s->peer, req->args[0], session_is_private(s), on_outcome, s, &s->sasl, &err)) {
+	if (!sasl_new(s->server->auth, &s->peer, req->args[0], &channel, on_outcome, s, &s->sasl, &err)) {
 		if (err.code == ERR_UNSUPPORTED)
 			reply_bad(s, err.reason);
 		else

@@ -45,6 +45,8 @@ void cmd_rset(struct pop3_session *s, const struct pop3_request *req);
 /* The line that answers a SASL challenge (cmd_auth.c). */
 void auth_line(struct pop3_session *s, struct span line);
 void auth_line_too_long(struct pop3_session *s);
+/* What sasl must know of the connection, as it is now (cmd_auth.c). */
+struct sasl_channel auth_channel(const struct pop3_session *s);
 /* The account is known to be the client's: lock and read the maildrop (cmd_login.c). */
 void login_begin(struct pop3_session *s, int64_t account_id);
 /* Refuses a login; the session ends after LOGIN_FAILURES_MAX. */

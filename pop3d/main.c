@@ -43,6 +43,7 @@ static void take_settings(const struct settings *settings, struct pop3d_settings
 		.hostname = settings->server.hostname,
 		.version = POSTHOUSE_VERSION,
 		.plaintext_auth_on_loopback = settings->auth.plaintext_on_loopback,
+		.channel_binding = settings->auth.channel_binding,
 		.delete_to = settings->pop3.delete_to == POP3_DELETE_TRASH ? DELETE_TO_TRASH : DELETE_EXPUNGE,
 		.idle_timeout_ms = (unsigned)settings->pop3.idle_timeout,
 		.tls_timeout_ms = (unsigned)settings->limits.tls_timeout,

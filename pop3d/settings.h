@@ -15,6 +15,7 @@ struct pop3d_settings {
 	const char *hostname;            /* in the greeting and the farewell */
 	const char *version;             /* for IMPLEMENTATION (RFC 2449 §6.9); one word */
 	bool plaintext_auth_on_loopback; /* passwords without TLS from 127.0.0.0/8 and ::1 */
+	bool channel_binding;            /* offer SCRAM-SHA-256-PLUS */
 	enum pop3d_delete delete_to;     /* what QUIT does with messages marked by DELE */
 	unsigned idle_timeout_ms;        /* RFC 1939 §3: at least 10 minutes */
 	unsigned tls_timeout_ms;         /* to finish a handshake */

@@ -97,8 +97,12 @@ bool conn_has_tls(const struct conn *conn);
 bool conn_can_start_tls(const struct conn *conn);      /* the listener has a TLS context and TLS is not on yet */
 const char *conn_tls_version(const struct conn *conn); /* "TLSv1.3", or NULL without TLS */
 const char *conn_tls_cipher(const struct conn *conn);  /* "TLS_AES_256_GCM_SHA384", or NULL */
-/* Channel binding: RFC 9266 tls-exporter (TLS 1.3) or RFC 5929 tls-unique is not offered; false without TLS 1.3. */
-bool conn_tls_exporter(const struct conn *conn, uint8_t out[32]);
+/* What SASL may bind a login to, by the name of its type; its length, or 0: this connection does not have it.
+ *   "tls-exporter"          RFC 9266 §2; TLS 1.3 only
+ *   "tls-unique"            RFC 5929 §3; TLS 1.2 only, and only with RFC 7627, without which it can be forged (§1 there)
+ *   "tls-server-end-point"  RFC 5929 §4: the digest of our certificate; not when its signature names no one hash (Ed25519) */
+#define CONN_BINDING_MAX 64
+size_t conn_channel_binding(const struct conn *conn, const char *type, uint8_t out[CONN_BINDING_MAX]);
 
 /* Idle timeout: restarted whenever bytes arrive or leave. 0 switches it off. */
 void conn_set_timeout(struct conn *conn, unsigned milliseconds);

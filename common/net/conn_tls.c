@@ -307,11 +307,3 @@ const char *conn_tls_cipher(const struct conn *conn)
 {
 	return conn_has_tls(conn) ? SSL_get_cipher_name(conn->ssl) : NULL;
 }
-
-bool conn_tls_exporter(const struct conn *conn, uint8_t out[32])
-{
-	static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 §2 */
-
-	return conn_has_tls(conn) && SSL_version(conn->ssl) == TLS1_3_VERSION &&
-	       SSL_export_keying_material(conn->ssl, out, 32, label, sizeof(label) - 1, NULL, 0, 0) == 1;
-}

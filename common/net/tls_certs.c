@@ -167,6 +167,28 @@ static bool add_pair(struct generation *generation, const struct tls_paths *path
 	return adopt(generation, ctx, generation->count++) || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
+/* A session is resumed only under the certificates it began with, so that what the client once saw is what
+ * conn_channel_binding() tells. All names together: which one is meant is known only after the ticket was read. */
+static bool scope_tickets(const struct generation *generation)
+{
+	crypto_generichash_state state;
+	uint8_t digest[TLS_DIGEST_LEN];
+	unsigned char one[EVP_MAX_MD_SIZE];
+	unsigned len;
+	bool ok = true;
+
+	crypto_generichash_init(&state, NULL, 0, sizeof(digest));
+	for (size_t i = 0; i < generation->count; i++) {
+		ok = ok && X509_digest(SSL_CTX_get0_certificate(generation->contexts[i]), EVP_sha256(), one, &len) == 1;
+		if (ok)
+			crypto_generichash_update(&state, one, len);
+	}
+	crypto_generichash_final(&state, digest, sizeof(digest));
+	for (size_t i = 0; i < generation->count; i++)
+		ok = ok && tls_ticket_set_scope(generation->contexts[i], digest);
+	return ok;
+}
+
 SSL_CTX *tls_certs_load(const struct tls_policy *policy, const struct tls_paths *pairs, size_t count, struct error *err)
 {
 	SSL_CTX *owner = load_pair(&pairs[0], err);
@@ -187,6 +209,11 @@ SSL_CTX *tls_certs_load(const struct tls_policy *policy, const struct tls_paths 
 			SSL_CTX_free(owner);
 			return NULL;
 		}
+	if (!scope_tickets(generation)) {
+		SSL_CTX_free(owner);
+		tls_openssl_error(err, "TLS");
+		return NULL;
+	}
 	return owner;
 }
 

@@ -41,8 +41,9 @@ void tls_names_free(struct tls_names *names);
 bool tls_names_add(struct tls_names *names, X509 *certificate, size_t pair);
 size_t tls_names_find(const struct tls_names *names, struct span name); /* 0, the default, when there is none */
 
-/* tls_ticket.c */
+/* tls_ticket.c. scope: a ticket is good only where the same scope was given. */
 void tls_ticket_setup(SSL_CTX *ctx);
+bool tls_ticket_set_scope(SSL_CTX *ctx, const uint8_t scope[TLS_DIGEST_LEN]);
 const struct tls_policy *tls_policy_of(SSL_CTX *ctx); /* tls_certs.c */
 
 /* tls_watch.c */

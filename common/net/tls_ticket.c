@@ -89,12 +89,15 @@ static int on_ticket(
 
 void tls_ticket_setup(SSL_CTX *ctx)
 {
-	static const unsigned char id_context[] = "posthouse";
-
 	/* Nothing is remembered here: any worker can resume any session from its ticket. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_session_id_context(ctx, id_context, sizeof(id_context) - 1);
 	SSL_CTX_set_timeout(ctx, TICKET_LIFETIME);
 	SSL_CTX_set_num_tickets(ctx, 1); /* a mail client has one use for it: its next connection */
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+}
+
+bool tls_ticket_set_scope(SSL_CTX *ctx, const uint8_t scope[TLS_DIGEST_LEN])
+{
+	_Static_assert(TLS_DIGEST_LEN <= SSL_MAX_SID_CTX_LENGTH, "OpenSSL takes it");
+	return SSL_CTX_set_session_id_context(ctx, scope, TLS_DIGEST_LEN) == 1;
 }

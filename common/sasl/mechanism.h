@@ -12,6 +12,7 @@
 
 struct mechanism {
 	const char *name;
+	bool binds;             /* there only where the channel can bind (RFC 5802 §6) */
 	const char *invitation; /* the challenge when the client did not begin by itself */
 	void (*respond)(struct sasl *sasl, struct span message);
 	void (*answered)(struct sasl *sasl, const struct auth_answer *answer);
@@ -29,6 +30,7 @@ struct sasl {
 	struct auth_client *client;
 	struct auth_peer peer; /* its address points to `address` */
 	char address[AUTH_ADDRESS_MAX + 1];
+	struct sasl_channel channel;
 	sasl_callback *callback;
 	void *arg;
 	enum sasl_state state;
@@ -45,7 +47,8 @@ struct sasl {
 	};
 };
 
-const struct mechanism *mechanism_find(struct span name);
+const struct mechanism *mechanism_find(struct span name, const struct sasl_channel *channel);
+bool channel_can_bind(const struct sasl_channel *channel);
 
 void sasl_challenge(struct sasl *sasl, struct span message);
 void sasl_finish(struct sasl *sasl, enum sasl_outcome outcome, struct span message);
@@ -59,5 +62,6 @@ void sasl_ask_scram_final(
 extern const struct mechanism plain_mechanism;
 extern const struct mechanism login_mechanism;
 extern const struct mechanism scram_sha_256_mechanism;
+extern const struct mechanism scram_sha_256_plus_mechanism;
 
 #endif

@@ -91,13 +91,13 @@ void sasl_ask_scram_final(
 	asked(sasl, auth_scram_final(sasl->client, &sasl->peer, login, auth_message, proof, on_answer, sasl));
 }
 
-bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
-        sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
+bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism,
+        const struct sasl_channel *channel, sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
 {
-	const struct mechanism *found = mechanism_find(mechanism);
+	const struct mechanism *found = mechanism_find(mechanism, channel);
 	struct sasl *sasl;
 
-	if (!secure)
+	if (!channel->secure)
 		return error_set(err, ERR_TLS_REQUIRED, "use TLS first");
 	if (found == NULL)
 		return error_set(err, ERR_UNSUPPORTED, "no such authentication mechanism");
@@ -106,6 +106,7 @@ bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct s
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	sasl->mechanism = found;
 	sasl->client = client;
+	sasl->channel = *channel;
 	sasl->callback = callback;
 	sasl->arg = arg;
 	sasl->later.run = run_later;

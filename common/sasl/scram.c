@@ -1,4 +1,4 @@
-/* SCRAM-SHA-256 as a server (RFC 5802 §3, §5; RFC 7677). Grammar is in scram_parse.c, keys are in authd. */
+/* SCRAM-SHA-256(-PLUS) as a server (RFC 5802 §3, §5, §6; RFC 7677). Grammar is in scram_parse.c, keys are in authd. */
 #include "sasl/scram.h"
 
 #include "base/base64.h"
@@ -9,7 +9,7 @@
 
 static void scram_init(struct scram *scram)
 {
-	buffer_init(&scram->gs2_header, SCRAM_FIRST_MAX);
+	buffer_init(&scram->binding, SCRAM_FIRST_MAX + SASL_BINDING_MAX);
 	buffer_init(&scram->username, SCRAM_USERNAME_MAX);
 	buffer_init(&scram->auth_message, AUTH_MESSAGE_MAX);
 	buffer_init(&scram->nonce, SCRAM_NONCE_MAX + SCRAM_NONCE_OWN);
@@ -18,7 +18,7 @@ static void scram_init(struct scram *scram)
 
 static void scram_release(struct sasl *sasl)
 {
-	buffer_free(&sasl->scram.gs2_header);
+	buffer_free(&sasl->scram.binding);
 	buffer_free(&sasl->scram.username);
 	buffer_free(&sasl->scram.auth_message);
 	buffer_free(&sasl->scram.nonce);
@@ -33,6 +33,32 @@ static void fail(struct sasl *sasl, enum sasl_outcome outcome, const char *serve
 	for (const char *p = server_error; *p != '\0' && len < sizeof(text); p++)
 		text[len++] = *p;
 	sasl_finish(sasl, outcome, span_make(text, len));
+}
+
+const char *const sasl_binding_types[SASL_BINDING_COUNT] = { "tls-exporter", "tls-unique", "tls-server-end-point" };
+
+/* The octets of a type on this channel; empty: it is not there. */
+static struct span binding_octets(const struct sasl_channel *channel, struct span type)
+{
+	for (size_t i = 0; i < SASL_BINDING_COUNT; i++)
+		if (span_equal(type, span_of(sasl_binding_types[i])))
+			return span_make(channel->bindings[i].octets, channel->bindings[i].len);
+	return SPAN_EMPTY;
+}
+
+/* What the client says of channel binding, against what it was offered (RFC 5802 §6): NULL, or what is wrong. "p=" and -PLUS
+ * go together: one without the other is refused. */
+static const char *wrong_binding(const struct sasl *sasl, const struct scram_first *first)
+{
+	bool plus = sasl->mechanism->binds;
+
+	if (first->binding == SCRAM_SAW_NO_PLUS)
+		return channel_can_bind(&sasl->channel) ? "server-does-support-channel-binding" : NULL;
+	if (first->binding == SCRAM_CANNOT_BIND)
+		return plus ? "other-error" : NULL;
+	if (!plus)
+		return "channel-binding-not-supported";
+	return binding_octets(&sasl->channel, first->binding_name).len > 0 ? NULL : "unsupported-channel-binding-type";
 }
 
 /* authzid must be empty or the user's own name (the same rule as for PLAIN). */
@@ -69,6 +95,12 @@ static void take_first(struct sasl *sasl, struct span message)
 		fail(sasl, SASL_MALFORMED, wrong);
 		return;
 	}
+	wrong = wrong_binding(sasl, &first);
+	if (wrong != NULL) {
+		/* "y" is another's work and a failed login; the rest is a client that does not speak what was offered. */
+		fail(sasl, first.binding == SCRAM_SAW_NO_PLUS ? SASL_WRONG : SASL_MALFORMED, wrong);
+		return;
+	}
 	if (!scram_unescape(first.username, &scram->username)) {
 		fail(sasl, SASL_MALFORMED, "invalid-username-encoding");
 		return;
@@ -77,11 +109,12 @@ static void take_first(struct sasl *sasl, struct span message)
 		fail(sasl, malformed ? SASL_MALFORMED : SASL_WRONG, "other-error");
 		return;
 	}
-	buffer_append_span(&scram->gs2_header, first.gs2_header);
+	buffer_append_span(&scram->binding, first.gs2_header);
+	buffer_append_span(&scram->binding, binding_octets(&sasl->channel, first.binding_name));
 	buffer_append_span(&scram->nonce, first.nonce);
 	add_own_nonce(&scram->nonce);
 	buffer_append_span(&scram->auth_message, first.bare);
-	if (scram->gs2_header.failed || scram->nonce.failed || scram->auth_message.failed)
+	if (scram->binding.failed || scram->nonce.failed || scram->auth_message.failed)
 		fail(sasl, SASL_UNAVAILABLE, "no-resources");
 	else
 		sasl_ask_scram_first(sasl, buffer_span(&scram->username));
@@ -110,14 +143,16 @@ static void send_first(struct sasl *sasl, const struct auth_answer *answer)
 		sasl_challenge(sasl, span_skip(buffer_span(message), start));
 }
 
-/* RFC 5802 §6: "The server MUST always validate the client's c= field": without binding it is the gs2 header again. */
-static bool binding_ok(struct scram *scram, struct span text)
+/* RFC 5802 §6: "The server MUST always validate the client's c= field". */
+static bool binding_ok(const struct scram *scram, struct span text)
 {
+	const struct buffer *want = &scram->binding;
 	struct buffer decoded;
 	bool ok;
 
 	buffer_init(&decoded, SCRAM_FINAL_MAX);
-	ok = base64_decode(text, &decoded) && span_equal(buffer_span(&decoded), buffer_span(&scram->gs2_header));
+	ok = base64_decode(text, &decoded) && decoded.len == want->len &&
+	     secret_equal(decoded.data, want->data, want->len);
 	buffer_free(&decoded);
 	return ok;
 }
@@ -187,6 +222,15 @@ static void scram_answered(struct sasl *sasl, const struct auth_answer *answer)
 const struct mechanism scram_sha_256_mechanism = {
 	.name = "SCRAM-SHA-256",
 	.invitation = "", /* the client speaks first (RFC 5802 §5) */
+	.respond = scram_respond,
+	.answered = scram_answered,
+	.release = scram_release,
+};
+
+const struct mechanism scram_sha_256_plus_mechanism = {
+	.name = "SCRAM-SHA-256-PLUS",
+	.binds = true,
+	.invitation = "",
 	.respond = scram_respond,
 	.answered = scram_answered,
 	.release = scram_release,

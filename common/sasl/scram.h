@@ -15,11 +15,20 @@
 #define SCRAM_PROOF_LEN    32
 #define SCRAM_USERNAME_MAX 320
 
+/* gs2-cbind-flag */
+enum scram_binding {
+	SCRAM_CANNOT_BIND, /* "n" */
+	SCRAM_SAW_NO_PLUS, /* "y": it could bind, but thinks that we cannot */
+	SCRAM_BINDS,       /* "p=" */
+};
+
 struct scram_first {
-	struct span gs2_header; /* "n,," or "y,," or with an authzid */
-	struct span bare;       /* client-first-message-bare */
-	struct span authzid;    /* still escaped; empty when there is none */
-	struct span username;   /* still escaped */
+	enum scram_binding binding;
+	struct span binding_name; /* SCRAM_BINDS: cb-name ("tls-exporter"); else empty */
+	struct span gs2_header;   /* "n,," or "y,," or "p=...,,", or with an authzid */
+	struct span bare;         /* client-first-message-bare */
+	struct span authzid;      /* still escaped; empty when there is none */
+	struct span username;     /* still escaped */
 	struct span nonce;
 };
 
@@ -38,7 +47,7 @@ bool scram_unescape(struct span name, struct buffer *out);
 
 /* Between the messages; AuthMessage is built in place: client-first-bare "," server-first "," client-final-without-proof. */
 struct scram {
-	struct buffer gs2_header;
+	struct buffer binding; /* what c= must be: the gs2 header, and what the channel binds with in -PLUS */
 	struct buffer username;
 	struct buffer auth_message;
 	struct buffer nonce;    /* the client's and ours */

@@ -39,44 +39,51 @@ static bool extensions_ok(struct span in)
 	return true;
 }
 
-/* gs2-cbind-flag. "y" is right: the client could bind, and saw that we do not offer -PLUS (RFC 5802 §6). */
-static const char *take_binding_flag(struct span *in)
+/* RFC 5802 §7 "cb-name". */
+static bool is_binding_name_char(unsigned char c)
 {
-	if (span_starts(*in, SPAN("p=")))
-		return "channel-binding-not-supported";
-	if ((span_starts(*in, SPAN("n,")) || span_starts(*in, SPAN("y,")))) {
-		*in = span_skip(*in, 2);
-		return NULL;
-	}
-	return "invalid-encoding";
+	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '.' || c == '-';
 }
 
-static const char *take_gs2_header(struct span *in, struct scram_first *out)
+/* gs2-cbind-flag "," */
+static bool take_binding_flag(struct span *in, struct scram_first *out)
+{
+	out->binding_name = SPAN_EMPTY;
+	if (span_take_char(in, 'n'))
+		out->binding = SCRAM_CANNOT_BIND;
+	else if (span_take_char(in, 'y'))
+		out->binding = SCRAM_SAW_NO_PLUS;
+	else if (span_take_char(in, 'p') && span_take_char(in, '=') &&
+	         span_take_run(in, is_binding_name_char, &out->binding_name))
+		out->binding = SCRAM_BINDS;
+	else
+		return false;
+	return span_take_char(in, ',');
+}
+
+static bool take_gs2_header(struct span *in, struct scram_first *out)
 {
 	struct span start = *in;
-	const char *wrong = take_binding_flag(in);
 
-	if (wrong != NULL)
-		return wrong;
+	if (!take_binding_flag(in, out))
+		return false;
 	out->authzid = SPAN_EMPTY;
 	(void)take_attribute(in, 'a', &out->authzid);
 	if (!span_take_char(in, ','))
-		return "invalid-encoding";
+		return false;
 	out->gs2_header = span_first(start, start.len - in->len);
-	return NULL;
+	return true;
 }
 
 const char *scram_parse_first(struct span in, struct scram_first *out)
 {
-	const char *wrong;
 	struct span nonce, run;
 	size_t at;
 
 	if (in.len > SCRAM_FIRST_MAX || !utf8_valid(in) || span_find(in, '\0', &at))
 		return "invalid-encoding";
-	wrong = take_gs2_header(&in, out);
-	if (wrong != NULL)
-		return wrong;
+	if (!take_gs2_header(&in, out))
+		return "invalid-encoding";
 	out->bare = in;
 	if (span_starts(in, SPAN("m=")))
 		return "extensions-not-supported"; /* RFC 5802 §5.1 */

@@ -5,6 +5,17 @@
 
 /* RFC 4954. The mechanisms live in common/sasl; here is only SMTP's framing of them. */
 
+struct sasl_channel auth_channel(const struct smtp_session *s)
+{
+	struct sasl_channel channel = { .secure = session_is_private(s) };
+
+	_Static_assert(SASL_BINDING_MAX == CONN_BINDING_MAX, "what conn writes fits");
+	for (size_t i = 0; s->server->settings.channel_binding && i < SASL_BINDING_COUNT; i++)
+		channel.bindings[i].len =
+		        conn_channel_binding(s->conn, sasl_binding_types[i], channel.bindings[i].octets);
+	return channel;
+}
+
 static void auth_end(struct smtp_session *s)
 {
 	CHECK(s->state == AUTHENTICATING);
@@ -97,9 +108,10 @@ static void refuse_auth(struct smtp_session *s, const struct error *err)
 static void start_exchange(struct smtp_session *s, struct span mechanism, bool has_initial, struct span initial)
 {
 	const struct auth_peer peer = { .service = AUTH_SMTP, .address = conn_peer_text(s->conn) };
+	const struct sasl_channel channel = auth_channel(s);
 	struct error err;
 
-	if (!sasl_new(s->server->auth, &peer, mechanism, session_is_private(s), on_sasl, s, &s->sasl, &err)) {
+	if (!sasl_new(s->server->auth, &peer, mechanism, &channel, on_sasl, s, &s->sasl, &err)) {
 		refuse_auth(s, &err);
 		return;
 	}

@@ -27,6 +27,8 @@ void cmd_wrong_protocol(struct smtp_session *s, struct span args);
 void cmd_auth(struct smtp_session *s, struct span args);
 void auth_line(struct smtp_session *s, struct span line); /* a line in AUTHENTICATING */
 void auth_line_too_long(struct smtp_session *s);
+/* What sasl must know of the connection, as it is now. */
+struct sasl_channel auth_channel(const struct smtp_session *s);
 
 /* server/cmd_mail.c, server/cmd_rcpt.c */
 void cmd_mail(struct smtp_session *s, struct span args);

@@ -13,7 +13,9 @@ static void size_value(const struct smtp_session *s, struct buffer *out)
 
 static void auth_value(const struct smtp_session *s, struct buffer *out)
 {
-	buffer_printf(out, " %s", sasl_mechanism_names(session_is_private(s)));
+	const struct sasl_channel channel = auth_channel(s);
+
+	buffer_printf(out, " %s", sasl_mechanism_names(&channel));
 }
 
 /* One row per EHLO keyword. */

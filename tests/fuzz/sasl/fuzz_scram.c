@@ -12,6 +12,7 @@ static void check_first(struct span in)
 		return;
 	/* AuthMessage is made of these two: together they are the whole message. */
 	CHECK(got.gs2_header.len + got.bare.len == in.len);
+	CHECK((got.binding == SCRAM_BINDS) == (got.binding_name.len > 0));
 	CHECK(span_starts(got.bare, SPAN("n=")));
 	CHECK(got.username.len > 0 && got.nonce.len > 0 && got.nonce.len <= SCRAM_NONCE_MAX);
 	buffer_init(&name, SCRAM_USERNAME_MAX);

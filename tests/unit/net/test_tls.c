@@ -84,11 +84,36 @@ static void start_implicit(struct net_test *t, struct tls_context *context)
 	net_test_start(t, &recorder_handler, 100);
 }
 
+/* RFC 5929 §4: the client hashes the certificate it was shown. */
+static void expect_end_point(struct net_test *t)
+{
+	uint8_t ours[CONN_BINDING_MAX], theirs[EVP_MAX_MD_SIZE];
+	X509 *certificate = SSL_get1_peer_certificate(t->client);
+	unsigned len;
+
+	assert_int_equal(X509_digest(certificate, EVP_sha256(), theirs, &len), 1);
+	assert_int_equal(conn_channel_binding(t->recorder.conn, "tls-server-end-point", ours), len);
+	assert_memory_equal(ours, theirs, len);
+	X509_free(certificate);
+}
+
+/* RFC 5929 §3: the first Finished, which is the server's when a session was resumed. */
+static void expect_unique(struct net_test *t)
+{
+	uint8_t ours[CONN_BINDING_MAX], theirs[CONN_BINDING_MAX];
+	size_t len = SSL_session_reused(t->client) ? SSL_get_peer_finished(t->client, theirs, sizeof(theirs))
+	                                           : SSL_get_finished(t->client, theirs, sizeof(theirs));
+
+	assert_true(len >= 12);
+	assert_int_equal(conn_channel_binding(t->recorder.conn, "tls-unique", ours), len);
+	assert_memory_equal(ours, theirs, len);
+}
+
 static void implicit_tls_carries_lines_and_bytes(void **state)
 {
 	struct tls_context *context = simple_context();
 	SSL_CTX *client = client_context();
-	uint8_t binding[32], theirs[32];
+	uint8_t binding[CONN_BINDING_MAX], theirs[32];
 	struct net_test t;
 
 	start_implicit(&t, context);
@@ -100,9 +125,11 @@ static void implicit_tls_carries_lines_and_bytes(void **state)
 	assert_true(conn_has_tls(t.recorder.conn));
 	assert_string_equal(conn_tls_version(t.recorder.conn), "TLSv1.3");
 	assert_string_equal(conn_tls_cipher(t.recorder.conn), SSL_get_cipher_name(t.client));
-	assert_true(conn_tls_exporter(t.recorder.conn, binding));
+	assert_int_equal(conn_channel_binding(t.recorder.conn, "tls-exporter", binding), 32);
 	SSL_export_keying_material(t.client, theirs, 32, "EXPORTER-Channel-Binding", 24, NULL, 0, 0);
 	assert_memory_equal(binding, theirs, 32);
+	expect_end_point(&t);
+	assert_int_equal(conn_channel_binding(t.recorder.conn, "tls-unique", binding), 0);
 	assert_null(t.recorder.conn->in.data);
 	assert_null(t.recorder.conn->out.data);
 	assert_null(t.recorder.conn->cipher.data);
@@ -115,7 +142,7 @@ static void tls12_works_and_tls11_does_not(void **state)
 {
 	struct tls_context *context = simple_context();
 	SSL_CTX *client = client_context();
-	uint8_t binding[32];
+	uint8_t binding[CONN_BINDING_MAX];
 	struct net_test t;
 
 	SSL_CTX_set_max_proto_version(client, TLS1_2_VERSION);
@@ -124,7 +151,16 @@ static void tls12_works_and_tls11_does_not(void **state)
 	peer_say(&t, "SAY hello\r\n");
 	expect_reply(&t, "hello\r\n");
 	assert_string_equal(conn_tls_version(t.recorder.conn), "TLSv1.2");
-	assert_false(conn_tls_exporter(t.recorder.conn, binding));
+	assert_int_equal(conn_channel_binding(t.recorder.conn, "tls-exporter", binding), 0);
+	expect_unique(&t);
+	expect_end_point(&t);
+	net_test_close(&t);
+
+	SSL_CTX_set_options(client, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+	start_implicit(&t, context);
+	assert_true(peer_handshake(&t, client, NULL, NULL, NULL));
+	expect_seen(&t, "!tls");
+	assert_int_equal(conn_channel_binding(t.recorder.conn, "tls-unique", binding), 0);
 	net_test_close(&t);
 
 	SSL_CTX_set_security_level(client, 0);
@@ -426,6 +462,7 @@ static void the_certificate_follows_the_name(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(name_cases); i++) {
 		start_implicit(&t, context);
 		assert_true(peer_handshake(&t, client, name_cases[i].name, NULL, NULL));
+		expect_end_point(&t);
 		first_name(t.client, name, sizeof(name));
 		assert_string_equal(name, name_cases[i].san);
 		net_test_close(&t);
@@ -498,6 +535,8 @@ static bool resumes(struct tls_context *context, SSL_CTX *client, SSL_SESSION *s
 	start_implicit(&t, context);
 	assert_true(peer_handshake(&t, client, "mail.first.example", NULL, session));
 	reused = SSL_session_reused(t.client) == 1;
+	if (SSL_version(t.client) == TLS1_2_VERSION)
+		expect_unique(&t);
 	SSL_shutdown(t.client);
 	net_test_close(&t);
 	return reused;
@@ -508,6 +547,7 @@ static void tickets_go_to_any_worker_with_the_secret(void **state)
 	static const uint8_t other_secret[32] = { 9 };
 	struct tls_context *one = simple_context(), *two = simple_context();
 	struct tls_context *stranger = context_of((const char *[]) { "first" }, 1, other_secret, NULL);
+	struct tls_context *renewed = context_of((const char *[]) { "third" }, 1, secret, NULL);
 	int64_t hour = 3600 * 1000, now = clock_wall_ms() / (12 * hour) * (12 * hour) + hour;
 
 	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
@@ -519,6 +559,7 @@ static void tickets_go_to_any_worker_with_the_secret(void **state)
 		session = session_from(one, client);
 		assert_true(resumes(two, client, session));
 		assert_false(resumes(stranger, client, session));
+		assert_false(resumes(renewed, client, session)); /* the client would bind to the certificate of then */
 		clock_set_for_test(-1, now + 12 * hour);
 		assert_true(resumes(two, client, session)); /* the previous key */
 		clock_set_for_test(-1, now + 24 * hour);
@@ -530,6 +571,7 @@ static void tickets_go_to_any_worker_with_the_secret(void **state)
 	tls_context_free(&one);
 	tls_context_free(&two);
 	tls_context_free(&stranger);
+	tls_context_free(&renewed);
 }
 
 /* --- files ------------------------------------------------------------------------------------------------------ */

@@ -142,6 +142,14 @@ bool conn_has_tls(const struct conn *conn)
 	return fake.tls;
 }
 
+size_t conn_channel_binding(const struct conn *conn, const char *type, uint8_t out[CONN_BINDING_MAX])
+{
+	(void)conn;
+	(void)type;
+	memset(out, 0x5A, 32);
+	return fake.tls ? 32 : 0;
+}
+
 bool conn_can_start_tls(const struct conn *conn)
 {
 	(void)conn;
@@ -333,13 +341,17 @@ struct sasl {
 
 static struct sasl *open_sasl;
 
-const char *sasl_mechanism_names(bool secure)
+const char *const sasl_binding_types[SASL_BINDING_COUNT] = { "tls-exporter", "tls-unique", "tls-server-end-point" };
+
+const char *sasl_mechanism_names(const struct sasl_channel *channel)
 {
-	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "";
+	return !channel->secure               ? ""
+	       : channel->bindings[0].len > 0 ? "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"
+	                                      : "PLAIN LOGIN SCRAM-SHA-256";
 }
 
-bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
-        sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
+bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism,
+        const struct sasl_channel *channel, sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
 {
 	struct sasl *sasl;
 
@@ -347,7 +359,7 @@ bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct s
 	(void)peer;
 	if (!span_equal_nocase(mechanism, SPAN("PLAIN")) && !span_equal_nocase(mechanism, SPAN("SCRAM-SHA-256")))
 		return error_set(err, ERR_UNSUPPORTED, "no such authentication mechanism");
-	CHECK(secure); /* the gate in command.c is before this */
+	CHECK(channel->secure); /* the gate in command.c is before this */
 	sasl = calloc(1, sizeof(*sasl));
 	CHECK(sasl != NULL && open_sasl == NULL);
 	sasl->callback = callback;

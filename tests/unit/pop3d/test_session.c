@@ -288,6 +288,9 @@ static void test_no_password_in_the_clear(void **state)
 	        { "CAPA",
 	                "+OK capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE "
 	                "NEVER\r\nUSER\r\nSASL PLAIN LOGIN SCRAM-SHA-256\r\nUTF8 USER\r\n" },
+	        { "AUTH", "+OK mechanisms follow\r\nPLAIN\r\nLOGIN\r\nSCRAM-SHA-256\r\n.\r\n" });
+	fake.server.settings.channel_binding = true;
+	TALK({ "AUTH", "+OK mechanisms follow\r\nPLAIN\r\nLOGIN\r\nSCRAM-SHA-256\r\nSCRAM-SHA-256-PLUS\r\n.\r\n" },
 	        { "USER alice@example.test", "+OK" }, { "PASS secret", "+OK" },
 	        { "CAPA", "+OK capability list follows\r\nTOP\r\n" });
 }

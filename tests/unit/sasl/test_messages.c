@@ -86,14 +86,25 @@ static const struct first_case {
 	const char *in;
 	const char *wrong; /* the server-error-value; NULL: well-formed */
 	const char *gs2_header, *bare, *authzid, *username, *nonce;
+	enum scram_binding binding;
+	const char *binding_name;
 } first_cases[] = {
 	{ "n,,n=user,r=rOprNGfwEbeRWgbNEkqO", NULL, "n,,", "n=user,r=rOprNGfwEbeRWgbNEkqO", "", "user",
 	        "rOprNGfwEbeRWgbNEkqO" },
-	{ "y,,n=user,r=abc", NULL, "y,,", "n=user,r=abc", "", "user", "abc" },
+	{ "y,,n=user,r=abc", NULL, "y,,", "n=user,r=abc", "", "user", "abc", SCRAM_SAW_NO_PLUS },
 	{ "n,a=user,n=user,r=abc", NULL, "n,a=user,", "n=user,r=abc", "user", "user", "abc" },
 	{ "n,,n=u=2Cv=3D,r=abc,x=ext,y=more", NULL, "n,,", "n=u=2Cv=3D,r=abc,x=ext,y=more", "", "u=2Cv=3D", "abc" },
-	{ "p=tls-unique,,n=user,r=abc", "channel-binding-not-supported" },
-	{ "p=tls-exporter,,n=user,r=abc", "channel-binding-not-supported" },
+	{ "p=tls-exporter,,n=user,r=abc", NULL, "p=tls-exporter,,", "n=user,r=abc", "", "user", "abc", SCRAM_BINDS,
+	        "tls-exporter" },
+	{ "p=a.B-9,a=user,n=user,r=abc", NULL, "p=a.B-9,a=user,", "n=user,r=abc", "user", "user", "abc", SCRAM_BINDS,
+	        "a.B-9" },
+	{ "p=,,n=user,r=abc", "invalid-encoding" },
+	{ "p=tls exporter,,n=user,r=abc", "invalid-encoding" },
+	{ "p=tls=exporter,,n=user,r=abc", "invalid-encoding" },
+	{ "p=tls-exporter", "invalid-encoding" },
+	{ "p=tls-exporter,n=user,r=abc", "invalid-encoding" },
+	{ "p,,n=user,r=abc", "invalid-encoding" },
+	{ "n=tls-exporter,,n=user,r=abc", "invalid-encoding" },
 	{ "n,,m=future,n=user,r=abc", "extensions-not-supported" },
 	{ "", "invalid-encoding" },
 	{ "n", "invalid-encoding" },
@@ -133,6 +144,8 @@ static void scram_first_table(void **state)
 		assert_true(span_equal(got.authzid, span_of(c->authzid)));
 		assert_true(span_equal(got.username, span_of(c->username)));
 		assert_true(span_equal(got.nonce, span_of(c->nonce)));
+		assert_int_equal(got.binding, c->binding);
+		assert_true(span_equal(got.binding_name, span_of(c->binding_name == NULL ? "" : c->binding_name)));
 	}
 }
 

@@ -82,6 +82,13 @@ bool conn_has_tls(const struct conn *conn)
 	return conn->tls;
 }
 
+size_t conn_channel_binding(const struct conn *conn, const char *type, uint8_t out[CONN_BINDING_MAX])
+{
+	(void)type;
+	memset(out, 0x5A, 32);
+	return conn->tls ? 32 : 0;
+}
+
 bool conn_can_start_tls(const struct conn *conn)
 {
 	return conn->world->have_tls && !conn->tls;
@@ -402,17 +409,21 @@ struct sasl {
 
 static struct sasl *all_sasl;
 
-const char *sasl_mechanism_names(bool secure)
+const char *const sasl_binding_types[SASL_BINDING_COUNT] = { "tls-exporter", "tls-unique", "tls-server-end-point" };
+
+const char *sasl_mechanism_names(const struct sasl_channel *channel)
 {
-	return secure ? "PLAIN LOGIN SCRAM-SHA-256" : "";
+	return !channel->secure               ? ""
+	       : channel->bindings[0].len > 0 ? "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"
+	                                      : "PLAIN LOGIN SCRAM-SHA-256";
 }
 
-bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism, bool secure,
-        sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
+bool sasl_new(struct auth_client *client, const struct auth_peer *peer, struct span mechanism,
+        const struct sasl_channel *channel, sasl_callback *callback, void *arg, struct sasl **out, struct error *err)
 {
 	bool scram = span_equal_nocase(mechanism, SPAN("SCRAM-SHA-256"));
 
-	CHECK(secure); /* session_offers_auth() is asked before */
+	CHECK(channel->secure); /* session_offers_auth() is asked before */
 	if (!scram && !span_equal_nocase(mechanism, SPAN("PLAIN")))
 		return error_set(err, ERR_UNSUPPORTED, "no such mechanism");
 	*out = calloc(1, sizeof(**out));

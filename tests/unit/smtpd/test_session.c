@@ -551,6 +551,10 @@ static void test_ehlo_lists(void **state)
 	assert_string_equal(fake_output(conn),
 	        "250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n"
 	        "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-HELP\r\n250 SMTPUTF8\r\n");
+	world.server.settings.channel_binding = true;
+	fake_clear(conn);
+	fake_send(conn, SPAN("EHLO [127.0.0.1]\r\n"));
+	assert_non_null(strstr(fake_output(conn), "\r\n250-AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS\r\n"));
 	fake_release(&conn);
 	fake_free(&world);
 }
