@@ -149,6 +149,7 @@ static void conn_release(struct conn *conn)
 {
 	if (conn->handler != NULL)
 		conn->handler->on_closed(conn->session, conn->why);
+	free(conn->client);
 	SSL_free(conn->ssl);
 	conn_free_input(conn);
 	buffer_free(&conn->out);
@@ -194,6 +195,7 @@ struct conn *conn_new(uv_loop_t *loop, const struct conn_origin *origin)
 	}
 	conn->hub = hub;
 	conn->tls = origin->tls;
+	conn->tls_client = origin->tls_client;
 	conn->implicit_tls = origin->implicit_tls;
 	conn->id = atomic_fetch_add(&last_id, 1) + 1;
 	conn->read_size = DEFAULT_READ_SIZE;

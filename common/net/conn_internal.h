@@ -92,9 +92,11 @@ struct conn {
 	struct buffer cipher; /* TLS records that the socket did not take */
 	size_t cipher_sent;
 
-	struct tls_context *tls;
+	struct tls_context *tls;       /* as a server, or */
+	struct tls_client *tls_client; /* as a client; both NULL: no TLS here */
 	SSL *ssl;
 	enum conn_tls_state tls_state;
+	struct conn_client_tls *client; /* TLS as a client (conn_tls_client.c); NULL: as a server, or none */
 	bool tls_input_over; /* the stream ended or failed right behind bytes that are being delivered first */
 
 	uint64_t timer_due; /* of the loop's clock; 0: the timer is off */
@@ -119,6 +121,7 @@ struct conn_origin {
 	int fd; /* connected, non-blocking; taken over in any case */
 	const struct sockaddr *peer;
 	struct tls_context *tls;
+	struct tls_client *tls_client;
 	bool implicit_tls;
 };
 
@@ -149,16 +152,23 @@ void conn_linger(struct conn *conn); /* reads and forgets what the peer still sa
 bool conn_send_plain(struct conn *conn, struct buffer *queue, size_t *sent); /* false: ended */
 void conn_finish_as(struct conn *conn, enum conn_end why, unsigned milliseconds);
 
-/* conn_tls.c. Reads and writes as recv(2) and send(2) do: above 0 bytes, CONN_IO_*. */
+/* conn_tls.c, both sides. Reads and writes as recv(2) and send(2) do: above 0 bytes, CONN_IO_*. */
 #define CONN_IO_AGAIN (-1)
 #define CONN_IO_ENDED (-2) /* the conn is ending */
 bool conn_tls_begin(struct conn *conn);
+bool conn_tls_attach(struct conn *conn, SSL *ssl); /* takes ssl over; false: NULL, or memory is out */
+bool conn_tls_switch(struct conn *conn);     /* STARTTLS, both sides: nothing may be left over; false: the conn ends */
 void conn_tls_wipe_input(struct conn *conn); /* or no longer, as conn->secret_input says */
 void conn_tls_handshake(struct conn *conn);
 long conn_tls_read(struct conn *conn, char *out, size_t size);
 bool conn_tls_has_input(const struct conn *conn);
 void conn_tls_flush(struct conn *conn);
 void conn_tls_goodbye(struct conn *conn);
+
+/* conn_tls_client.c */
+void conn_client_established(struct conn *conn);
+/* Keeps why, for conn_tls_failure(); returns better words when the certificate was the reason. As a server: `words`. */
+const char *conn_client_failed(struct conn *conn, const char *words);
 
 /* conn_timer.c */
 void conn_touch(struct conn *conn);

@@ -226,7 +226,7 @@ static void all_sent(struct conn *conn)
 {
 	if (conn->tls_state == CONN_TLS_FLUSHING) {
 		conn->tls_state = CONN_TLS_HANDSHAKE; /* on_poll() goes on; on_tls() must not come from inside a call */
-		conn_poll_for(conn, UV_READABLE, 0);
+		conn_poll_for(conn, conn->client != NULL ? UV_READABLE | UV_WRITABLE : UV_READABLE, 0);
 	} else if (conn->finishing && !conn->lingering) {
 		last_word_sent(conn);
 	}

@@ -92,13 +92,23 @@ static bool push_records(struct conn *conn)
 
 /* --- failure --------------------------------------------------------------------------------------------------- */
 
-static void log_failure(const struct conn *conn, const char *event)
+static void fail(struct conn *conn, const char *event)
 {
 	char words[128];
 
 	tls_openssl_words(words, sizeof(words));
 	LOG(LOG_INFO, event, LOG_NUMBER("session", conn->id), LOG_TEXT("peer", conn->peer_text),
-	        LOG_TEXT("reason", words));
+	        LOG_TEXT("reason", conn_client_failed(conn, words)));
+}
+
+/* The alert that OpenSSL has written tells the peer why; whether it arrives changes nothing for us. */
+static void send_alert(struct conn *conn)
+{
+	struct conn_hub *hub = conn->hub;
+
+	if (hub->cipher_len > 0 && conn->cipher.len == 0)
+		(void)send(conn->fd, hub->cipher, hub->cipher_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	hub->cipher_len = 0;
 }
 
 /* What an SSL_*() call that returned `result` means. OpenSSL may have an alert to send. */
@@ -106,16 +116,18 @@ static long read_failure(struct conn *conn, int result)
 {
 	int why = SSL_get_error(conn->ssl, result);
 
+	if (why == SSL_ERROR_SSL) {
+		fail(conn, conn->tls_state == CONN_TLS_HANDSHAKE ? "tls.handshake_failed" : "tls.failed");
+		send_alert(conn);
+		conn_end(conn, CONN_END_TLS);
+		return CONN_IO_ENDED;
+	}
 	if (!push_records(conn))
 		return CONN_IO_ENDED;
 	if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
 		return CONN_IO_AGAIN;
-	if (why == SSL_ERROR_SSL) {
-		log_failure(conn, conn->tls_state == CONN_TLS_HANDSHAKE ? "tls.handshake_failed" : "tls.failed");
-		conn_end(conn, CONN_END_TLS);
-		return CONN_IO_ENDED;
-	}
 	if (conn->tls_state == CONN_TLS_HANDSHAKE) {
+		(void)conn_client_failed(conn, "the connection was closed during the handshake");
 		LOG(LOG_DEBUG, "tls.handshake_left", LOG_NUMBER("session", conn->id),
 		        LOG_TEXT("peer", conn->peer_text));
 		conn_end(conn, CONN_END_TLS);
@@ -128,22 +140,29 @@ static long read_failure(struct conn *conn, int result)
 
 /* --- the handshake --------------------------------------------------------------------------------------------- */
 
-static bool attach_ssl(struct conn *conn)
+bool conn_tls_attach(struct conn *conn, SSL *ssl)
 {
-	BIO_METHOD *method = bio_method(conn->hub);
+	BIO_METHOD *method = ssl == NULL ? NULL : bio_method(conn->hub);
 	BIO *bio = method == NULL ? NULL : BIO_new(method);
 
-	conn->ssl = bio == NULL ? NULL : tls_context_ssl(conn->tls);
-	if (conn->ssl == NULL) {
-		BIO_free(bio);
+	if (bio == NULL) {
+		SSL_free(ssl);
 		ERR_clear_error();
 		return false;
 	}
 	BIO_set_data(bio, conn);
 	BIO_set_init(bio, 1);
-	SSL_set_bio(conn->ssl, bio, bio);
-	SSL_set_accept_state(conn->ssl);
+	SSL_set_bio(ssl, bio, bio);
+	conn->ssl = ssl;
 	conn_tls_wipe_input(conn);
+	return true;
+}
+
+static bool attach_server(struct conn *conn)
+{
+	if (!conn_tls_attach(conn, tls_context_ssl(conn->tls)))
+		return false;
+	SSL_set_accept_state(conn->ssl);
 	return true;
 }
 
@@ -155,12 +174,15 @@ void conn_tls_wipe_input(struct conn *conn)
 		SSL_clear_options(conn->ssl, SSL_OP_CLEANSE_PLAINTEXT);
 }
 
+/* A client has its SSL already, and speaks first. */
 bool conn_tls_begin(struct conn *conn)
 {
-	if (!attach_ssl(conn)) {
+	if (conn->ssl == NULL && !attach_server(conn)) {
 		conn_end(conn, CONN_END_NO_MEMORY);
 		return false;
 	}
+	if (conn->client != NULL)
+		conn_poll_for(conn, UV_WRITABLE, 0);
 	conn->tls_state = CONN_TLS_HANDSHAKE;
 	conn_set_deadline(conn, conn_waits.handshake);
 	return true;
@@ -173,6 +195,8 @@ static void handshake_done(struct conn *conn)
 	conn_touch(conn);
 	if (conn->out.len > 0 || conn->cipher.len > 0)
 		conn_make_dirty(conn);
+	if (conn->client != NULL)
+		conn_client_established(conn);
 	LOG(LOG_DEBUG, "tls.established", LOG_NUMBER("session", conn->id), LOG_TEXT("peer", conn->peer_text),
 	        LOG_TEXT("version", SSL_get_version(conn->ssl)), LOG_TEXT("cipher", SSL_get_cipher_name(conn->ssl)),
 	        LOG_NUMBER("resumed", SSL_session_reused(conn->ssl)));
@@ -200,9 +224,14 @@ void conn_tls_handshake(struct conn *conn)
 
 bool conn_start_tls(struct conn *conn)
 {
-	if (conn->closing || !conn_can_start_tls(conn))
-		return false;
-	if (conn_input_left(conn) > 0) { /* CVE-2011-0411: commands sent in clear, to be run inside TLS */
+	return !conn->closing && conn_can_start_tls(conn) && conn_tls_switch(conn);
+}
+
+bool conn_tls_switch(struct conn *conn)
+{
+	/* CVE-2011-0411: what was sent in clear would be taken as if it had come inside TLS */
+	if (conn_input_left(conn) > 0) {
+		(void)conn_client_failed(conn, "more came behind the answer to STARTTLS, in clear");
 		LOG(LOG_WARNING, "tls.injection", LOG_NUMBER("session", conn->id), LOG_TEXT("peer", conn->peer_text));
 		conn_end(conn, CONN_END_TLS);
 		return false;
@@ -255,7 +284,7 @@ static bool encrypt_record(struct conn *conn)
 		conn->out_sent += (size_t)done;
 		return true;
 	}
-	log_failure(conn, "tls.failed");
+	fail(conn, "tls.failed");
 	conn_end(conn, CONN_END_TLS);
 	return false;
 }
