@@ -39,6 +39,7 @@ STOP_SECONDS = 45
 SERVICE_USER = "nobody"  # when root
 SANITIZED = bool(os.environ.get("POSTHOUSE_SANITIZE"))  # memory is the sanitizer's then, and seccomp is left out
 DAEMONS = ("authd", "smtpd", "pop3d", "imapd")
+LASTING_CLAIMS = []
 
 BAD_LOG = re.compile(
     r"check\.failed|AddressSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:"
@@ -78,19 +79,29 @@ def cheap_hash():
     return out.value.decode()
 
 
-def free_port():
-    """A free port below the range the kernel gives to clients, so that no client of ours can take it."""
+def claim_port():
+    """A free port below the range the kernel gives to clients, so that no client of ours can take it; and what keeps every other
+    test of the machine from choosing it too until that is closed (a name in the kernel's abstract space, which no crash leaves behind)."""
     for _ in range(1000):
         port = random.randrange(15000, 32000)
+        claim = socket.socket(socket.AF_UNIX)
         try:
+            claim.bind(f"\0posthouse-test-port-{port}")
             for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
                 with socket.socket(family) as sock:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     sock.bind((address, port))
-            return port
+            return port, claim
         except OSError:
-            continue
+            claim.close()
     raise SiteError("no free port")
+
+
+def free_port():
+    """One that stays claimed until this process ends."""
+    port, claim = claim_port()
+    LASTING_CLAIMS.append(claim)
+    return port
 
 
 def openssl(*args):
@@ -159,7 +170,9 @@ class Site:
         self.log_target = self.log_path
         self.process = None
         self.log_file = None
-        self.ports = {name: free_port() for name in PORTS}
+        claimed = {name: claim_port() for name in PORTS}
+        self.ports = {name: port for name, (port, _) in claimed.items()}
+        self.claims = [claim for _, claim in claimed.values()]  # closed with the site
         self.ca = CA(self.folder / "ca")
         give(self.ca.folder)
         self.certificate, self.key = self.ca.issue("server", [HOSTNAME, "localhost"])
@@ -307,6 +320,8 @@ class Site:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
     def remove(self):
+        for claim in self.claims:
+            claim.close()
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-#define SALT_LEN   16
-#define HASH_LEN   32
-#define COST_AT    (sizeof("$argon2id$v=19$") - 1)
-#define FORM       "$argon2id$v=19$m=%zu,t=%llu,p=1$%s$%s"
-#define BASE64_MAX 64
+#define SALT_LEN  16
+#define HASH_LEN  32
+#define COST_AT   (sizeof("$argon2id$v=19$") - 1)
+#define FORM      "$argon2id$v=19$m=%u,t=%u,p=1$%s$%s"
+#define SALT_TEXT 24 /* base64 with its NUL */
+#define HASH_TEXT 44
 
 int __real_crypto_pwhash_str(
         char *out, const char *password, unsigned long long len, unsigned long long passes, size_t memory);
@@ -62,14 +63,13 @@ static bool note(const char *hash)
 	return real;
 }
 
-static void base64(const unsigned char *bytes, size_t len, char out[BASE64_MAX])
+static void base64(const unsigned char *bytes, size_t len, char *out, size_t size)
 {
-	sodium_bin2base64(out, BASE64_MAX, bytes, len, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+	sodium_bin2base64(out, size, bytes, len, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
 }
 
 /* The last field of a faked hash: of the salt's text and the password. */
-static void digest(
-        const char *salt, size_t salt_len, const char *password, unsigned long long len, char out[BASE64_MAX])
+static void digest(const char *salt, size_t salt_len, const char *password, unsigned long long len, char out[HASH_TEXT])
 {
 	crypto_generichash_state state;
 	unsigned char bytes[HASH_LEN];
@@ -78,14 +78,14 @@ static void digest(
 	crypto_generichash_update(&state, (const unsigned char *)salt, salt_len);
 	crypto_generichash_update(&state, (const unsigned char *)password, len);
 	crypto_generichash_final(&state, bytes, sizeof(bytes));
-	base64(bytes, sizeof(bytes), out);
+	base64(bytes, sizeof(bytes), out, HASH_TEXT);
 }
 
 int __wrap_crypto_pwhash_str(
         char *out, const char *password, unsigned long long len, unsigned long long passes, size_t memory)
 {
 	unsigned char bytes[SALT_LEN];
-	char salt[BASE64_MAX], last[BASE64_MAX];
+	char salt[SALT_TEXT], last[HASH_TEXT];
 	bool real;
 
 	pthread_mutex_lock(&lock);
@@ -94,9 +94,9 @@ int __wrap_crypto_pwhash_str(
 	if (real)
 		return __real_crypto_pwhash_str(out, password, len, passes, memory);
 	randombytes_buf(bytes, sizeof(bytes));
-	base64(bytes, sizeof(bytes), salt);
+	base64(bytes, sizeof(bytes), salt, sizeof(salt));
 	digest(salt, strlen(salt), password, len, last);
-	snprintf(out, crypto_pwhash_STRBYTES, FORM, memory / KIB, passes, salt, last);
+	snprintf(out, crypto_pwhash_STRBYTES, FORM, (unsigned)(memory / KIB), (unsigned)passes, salt, last);
 	return 0;
 }
 
@@ -105,7 +105,7 @@ int __wrap_crypto_pwhash_str_verify(const char *hash, const char *password, unsi
 	const struct timespec pause = { .tv_nsec = FAKE_HASH_MS * 1000000L };
 	const char *last = strrchr(hash, '$') + 1;
 	const char *salt = last - 1;
-	char wanted[BASE64_MAX];
+	char wanted[HASH_TEXT];
 
 	if (note(hash))
 		return __real_crypto_pwhash_str_verify(hash, password, len);
