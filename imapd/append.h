@@ -8,7 +8,8 @@
  *
  * A mailbox that is missing and a quota that is too small are found before the message is sent where the client waits for "+", or
  * where it is large; else at the commit. APPENDs of one account that wait together become one transaction, each with a savepoint
- * of its own (net/worker.h: run_batch), so a client that sends them without waiting pays for few syncs. An APPEND that fails earlier
+ * of its own (net/worker.h: run_batch), so a client that sends them without waiting pays for few syncs; and while one commits, what comes
+ * behind it is parsed on another thread (append_prepare). An APPEND that fails earlier
  * takes the same way if others are before it: answers come in the order of the commands (Apple Mail 3.2 relied on that).
  * Memory: a session that has APPEND_PIPELINE_MAX of messages on the way is not read until a commit is through; one command may have
  * APPEND_COMMAND_MAX. A message in a file counts as STORE_INLINE_BODY_MAX: it is a descriptor. */
@@ -21,11 +22,13 @@
 
 #define APPEND_PIPELINE_MAX  (8 * MIB)
 #define APPEND_COMMAND_MAX   (24 * MIB)
-#define APPEND_SUMMARIES_MAX (24 * MIB) /* of all messages of one command: envelopes, structures, header blocks */
-#define APPEND_MESSAGES_MAX  20000      /* of one command; each costs some hundred octets beside its text */
-#define APPEND_DETACHED_MAX  64         /* APPENDs whose commit is under way */
-#define APPEND_ARENA_MAX     (1 * MIB)  /* names and keywords of one command */
-#define APPEND_CHUNK_MAX     (1 * MIB)  /* on its way into a file; what one read gives is far less */
+#define APPEND_SUMMARIES_MAX (24 * MIB)  /* of all messages of one command: envelopes, structures, header blocks */
+#define APPEND_MESSAGES_MAX  20000       /* of one command; each costs some hundred octets beside its text */
+#define APPEND_DETACHED_MAX  64          /* APPENDs whose commit is under way */
+#define APPEND_ARENA_MAX     (1 * MIB)   /* names and keywords of one command */
+#define APPEND_PREPARE_MIN   (256 * KIB) /* of messages in one command */
+#define APPEND_PREPARE_KEY   ((uint64_t)1 << 61) /* with account_writing_key(): the line of those that are prepared */
+#define APPEND_CHUNK_MAX     (1 * MIB)           /* on its way into a file; what one read gives is far less */
 
 struct directory;
 
@@ -39,6 +42,8 @@ struct append_part {
 /* The state of a request. Owner: the loop; while a job is under way, the job. */
 struct append {
 	struct worker_job job;
+	bool preparing; /* is or stands in the line of append_prepare(); the loop's */
+	bool prepared;
 	struct imap_session *session;
 	struct imap_request *request;
 	struct store *store;
@@ -66,6 +71,8 @@ struct append {
 /* --- append_commit.c, on workers --- */
 /* Is there a mailbox, and room in the account? Fills a->error. */
 void append_check(struct append *a);
+/* run_batch: computes what is stored beside the octets, and makes large ones durable; append_commit() does it where that has not been done. */
+void append_prepare(struct worker_job **jobs, size_t count);
 /* run_batch of the jobs of one account. What has an error already is left alone. Frees the spools of all. */
 void append_commit(struct worker_job **jobs, size_t count);
 

@@ -275,6 +275,19 @@ static void free_parts(struct append *a)
 	a->count = 0;
 }
 
+static void prepare_once(struct append *a)
+{
+	if (!a->prepared && a->error.code == ERR_NONE)
+		(void)prepare(a, &a->error);
+	a->prepared = true;
+}
+
+void append_prepare(struct worker_job **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		prepare_once(container_of(jobs[i], struct append, job));
+}
+
 void append_commit(struct worker_job **jobs, size_t count)
 {
 	struct account *account;
@@ -284,7 +297,8 @@ void append_commit(struct worker_job **jobs, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct append *a = container_of(jobs[i], struct append, job);
 
-		ready += a->error.code == ERR_NONE && prepare(a, &a->error);
+		prepare_once(a);
+		ready += a->error.code == ERR_NONE;
 	}
 	if (ready > 0) {
 		const struct append *first = container_of(jobs[0], struct append, job);

@@ -131,8 +131,7 @@ static void on_committed(struct worker_job *job)
 	session_release(s);
 }
 
-/* The command waits for its turn among the account's writes; the next APPEND is read meanwhile. */
-static void submit(struct imap_session *s, struct append *a)
+static void submit_commit(struct append *a)
 {
 	a->job = (struct worker_job) {
 		.run_batch = append_commit,
@@ -140,9 +139,56 @@ static void submit(struct imap_session *s, struct append *a)
 		.lane = WORKER_WRITE,
 		.key = account_writing_key(a->account_id),
 	};
+	worker_submit(a->session->server->pool, &a->job);
+}
+
+/* Also when the session is closing: it came whole, and others may be behind it. */
+static void on_prepared(struct worker_job *job)
+{
+	struct append *a = container_of(job, struct append, job);
+
+	a->preparing = false;
+	submit_commit(a);
+}
+
+static void submit_prepare(struct append *a)
+{
+	a->preparing = true;
+	a->job = (struct worker_job) {
+		.run_batch = append_prepare,
+		.done = on_prepared,
+		.lane = WORKER_WRITE,
+		.key = account_writing_key(a->account_id) | APPEND_PREPARE_KEY,
+	};
+	worker_submit(a->session->server->pool, &a->job);
+}
+
+/* A large one is prepared while those before it commit, and the small ones behind it follow it: answers keep their order. Small ones alone
+ * are best prepared by the commit, where more of them come together. */
+static bool is_to_be_prepared(const struct imap_session *s, const struct append *a)
+{
+	if (s->detached == NULL)
+		return false;
+	for (const struct imap_request *req = s->detached; req != NULL; req = req->next) {
+		const struct append *before = req->state;
+
+		if (before->preparing)
+			return true;
+	}
+	return a->memory >= APPEND_PREPARE_MIN;
+}
+
+/* The command waits for its turn among the account's writes; the next APPEND is read meanwhile. */
+static void submit(struct imap_session *s, struct append *a)
+{
+	bool prepare = is_to_be_prepared(s, a);
+
 	session_hold(s);
 	(void)session_detach(s);
-	worker_submit(s->server->pool, &a->job);
+	if (prepare)
+		submit_prepare(a);
+	else
+		submit_commit(a);
 	throttle(s);
 	update_hold(s);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,14 @@ static void choose_name(struct body_name *name)
 		name->text[2 * i + 1] = digits[bytes[i] & 15];
 	}
 	name->text[BODY_NAME_LEN] = '\0';
+}
+
+void body_shelf_choose(struct body_shelf *shelf)
+{
+	struct body_name name;
+
+	choose_name(&name);
+	snprintf(shelf->digits, sizeof(shelf->digits), "%.2s", name.text);
 }
 
 static bool make_dir(const char *account_path, const char *dir, struct error *err)
@@ -95,19 +104,24 @@ static bool link_file(struct spool *spool, const char *path, struct error *err)
 	}
 }
 
-bool body_link(const char *account_path, struct spool *spool, struct body_name *name, struct error *err)
+bool body_link(const char *account_path, const struct body_shelf *shelf, struct spool *spool, struct body_name *name,
+        struct error *err)
 {
 	char dir[DATABASE_PATH_MAX + 16], path[DATABASE_PATH_MAX + 64];
 
 	choose_name(name);
+	memcpy(name->text, shelf->digits, 2);
 	dir_of(account_path, name->text, dir, sizeof(dir));
 	path_of(account_path, name->text, path, sizeof(path));
-	if (!spool_sync(spool, err) || !make_dir(account_path, dir, err) || !link_file(spool, path, err))
-		return false;
-	if (file_sync_dir(dir, err))
-		return true;
-	unlink(path);
-	return false;
+	return spool_sync(spool, err) && make_dir(account_path, dir, err) && link_file(spool, path, err);
+}
+
+bool body_shelf_sync(const char *account_path, const struct body_shelf *shelf, struct error *err)
+{
+	char dir[DATABASE_PATH_MAX + 16];
+
+	dir_of(account_path, shelf->digits, dir, sizeof(dir));
+	return file_sync_dir(dir, err);
 }
 
 void body_remove(const char *account_path, const char *name)

@@ -18,8 +18,15 @@ struct body_name {
 	char text[BODY_NAME_LEN + 1];
 };
 
-/* Gives a large spool a name in this account, durable on return. account_path: accounts/<id>. */
-bool body_link(const char *account_path, struct spool *spool, struct body_name *name, struct error *err);
+/* The directory below blobs/ for the files of one commit, so that one sync makes the names of all of them durable. */
+struct body_shelf {
+	char digits[3];
+};
+void body_shelf_choose(struct body_shelf *shelf);
+/* Gives a large spool a name in this account: its octets are durable on return, its name after body_shelf_sync(). account_path: accounts/<id>. */
+bool body_link(const char *account_path, const struct body_shelf *shelf, struct spool *spool, struct body_name *name,
+        struct error *err);
+bool body_shelf_sync(const char *account_path, const struct body_shelf *shelf, struct error *err);
 void body_remove(const char *account_path, const char *name);
 /* The file, checked to be `length` octets long; -1: ERR_DAMAGED (missing or of another length), ERR_IO. */
 int body_open(const char *account_path, struct span name, uint64_t length, struct error *err);

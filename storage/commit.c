@@ -348,28 +348,80 @@ static void reset_result(struct batch *batch)
 		error_set(&batch->result.error, ERR_LIMIT, "too many operations, or out of memory");
 }
 
-/* Slow files are made durable before the lock is taken. What goes wrong here is this batch's alone. */
-static void prepare_batch(struct account *account, struct batch *batch)
+static uint64_t octets_of(const struct batch *batch)
 {
-	struct error *err = &batch->result.error;
 	uint64_t octets = 0;
 
-	if (err->code != ERR_NONE || !batch_has_append(batch))
-		return;
 	for (size_t i = 0; i < batch->count; i++) {
 		if (batch->operations[i].type == OP_APPEND)
 			octets += spool_size(batch->operations[i].message.body);
 	}
-	if (!reserve_allows(account->store->reserve, octets, err))
+	return octets;
+}
+
+/* For all together, since asking costs a system call; where that is too much each is asked for alone. */
+static void check_room(struct account *account, struct batch **batches, size_t count)
+{
+	uint64_t octets = 0;
+	bool any = false;
+	struct error err;
+
+	for (size_t i = 0; i < count; i++) {
+		any |= batch_has_append(batches[i]);
+		octets += octets_of(batches[i]);
+	}
+	if (!any || reserve_allows(account->store->reserve, octets, &err))
 		return;
-	for (size_t i = 0; i < batch->count; i++) {
+	for (size_t i = 0; i < count; i++) {
+		struct error *why = &batches[i]->result.error;
+
+		if (why->code == ERR_NONE && batch_has_append(batches[i]))
+			(void)reserve_allows(account->store->reserve, octets_of(batches[i]), why);
+	}
+}
+
+/* What goes wrong here is this batch's alone. */
+static bool link_bodies(struct account *account, const struct body_shelf *shelf, struct batch *batch)
+{
+	struct error *err = &batch->result.error;
+	bool any = false;
+
+	for (size_t i = 0; i < batch->count && err->code == ERR_NONE; i++) {
 		struct operation *operation = &batch->operations[i];
 
-		if (operation->type != OP_APPEND || operation->linked || !spool_is_file(operation->message.body))
+		if (operation->type != OP_APPEND || !spool_is_file(operation->message.body))
 			continue;
-		operation->linked = body_link(account->path, operation->message.body, &operation->body, err);
-		if (!operation->linked)
-			return;
+		operation->linked = body_link(account->path, shelf, operation->message.body, &operation->body, err);
+		any |= operation->linked;
+	}
+	return any;
+}
+
+static bool has_linked(const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->operations[i].linked)
+			return true;
+	}
+	return false;
+}
+
+/* Slow files are made durable before the lock is taken. */
+static void prepare_batches(struct account *account, struct batch **batches, size_t count)
+{
+	struct body_shelf shelf;
+	bool any = false;
+	struct error err;
+
+	check_room(account, batches, count);
+	body_shelf_choose(&shelf);
+	for (size_t i = 0; i < count; i++)
+		any |= link_bodies(account, &shelf, batches[i]);
+	if (!any || body_shelf_sync(account->path, &shelf, &err))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		if (batches[i]->result.error.code == ERR_NONE && has_linked(batches[i]))
+			batches[i]->result.error = err;
 	}
 }
 
@@ -456,10 +508,9 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 	bool ok, many = has_many_rows(batches, count);
 
 	buffer_init(&change.head, SIZE_MAX / 2);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		reset_result(batches[i]);
-		prepare_batch(account, batches[i]);
-	}
+	prepare_batches(account, batches, count);
 	reset_change(&change);
 	if (many)
 		database_large_cache(account->database, true);
