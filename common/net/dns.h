@@ -2,9 +2,13 @@
  *
  * Each query has a time limit; answers are checked (libunbound validates names, ids, CNAME chains, signatures) and bounded here again:
  * at most DNS_RECORDS_MAX records, of which the rest is ignored; a CNAME chain of more than DNS_CNAMES_MAX is DNS_TEMPORARY.
+ * libunbound itself gives up on shorter chains when each step needs a question of its own (11). /etc/hosts is not looked at: a name in it would
+ * hide the MX records of that name.
  * Names are A-labels; a name that is not a host name (RFC 1123) is answered DNS_NO_NAME without asking.
  * Owner: the caller of dns_new(), until dns_free(). A query that is under way is its caller's, who may cancel it; then the callback does
- * not come. Thread: the loop's (libunbound's own thread does the work; call dns_new() after the last fork, before the sandbox). */
+ * not come. Thread: the loop's (libunbound's own thread does the work). dns_new() after the last fork and before the sandbox: all files are
+ * read in it (/etc/resolv.conf, the trust anchor; changes are seen at the next start). The first dns_ask() after the sandbox: it starts the thread,
+ * which is then confined as well. SIGPIPE must be ignored. */
 #ifndef NET_DNS_H
 #define NET_DNS_H
 
@@ -27,7 +31,7 @@ struct dns_settings {
 	struct span
 	        forward; /* resolvers to ask, "192.0.2.1 2001:db8::1@5353", blank-separated; empty: as /etc/resolv.conf says, or the roots */
 	const char *
-	        trust_anchor; /* file with the root's (or a test zone's) DS or DNSKEY; NULL or "": Debian's; missing: nothing is secure */
+	        trust_anchor; /* file with the root's (or a test zone's) DS or DNSKEY; NULL or "": Debian's, and without it nothing is secure (logged) */
 };
 
 enum dns_status {
@@ -55,7 +59,8 @@ typedef void dns_done(void *arg, const struct dns_answer *answer); /* answer is 
 bool dns_new(uv_loop_t *loop, const struct dns_settings *settings, struct dns **out, struct error *err);
 void dns_free(struct dns **dns); /* cancels all; the memory goes in a later turn of the loop */
 
-/* done() comes later, never from inside the call. NULL: out of memory (nothing was asked). */
+/* done() comes later, never from inside the call; the query is gone when it begins. NULL: out of memory (nothing was asked). Many questions
+ * for the same are one on the network; what was cancelled or took too long may still be worked on and counts up to 4,000. */
 struct dns_query *dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_done *done, void *arg);
 void dns_cancel(struct dns_query **query); /* also of NULL; sets NULL */
 
