@@ -79,17 +79,16 @@ static void on_found(struct search_command *command)
 		.criteria = command->sort.criteria,
 		.criterion_count = command->sort.criterion_count,
 		.algorithm = command->thread.algorithm,
+		.held = search_run_memory(command->run),
+		.memory_max = ORDERING_MEMORY_MAX,
 	};
 	struct scan_plan scan = { .count = plan.count, .parallel = true, .block = load_block, .work = load_work };
 	struct error err;
 
-	command->ordering = ordering_new(&plan);
-	if (command->ordering == NULL) {
-		error_set(&err, ERR_NO_MEMORY, "out of memory");
+	if (ordering_new(&plan, &command->ordering, &err))
+		search_command_scan(command, &scan, on_loaded);
+	else
 		search_command_refuse(command, &err);
-		return;
-	}
-	search_command_scan(command, &scan, on_loaded);
 }
 
 static void start(struct search_command *command, const struct search_args *args)

@@ -9,13 +9,14 @@
 #include "message/fold.h"
 #include "storage/messages.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_MESSAGES 1024
-#define KEY_TEXT_MAX   (64 * KIB) /* of one key: subjects and local parts are shorter */
-#define ANSWER_MAX     (1u << 30)
-#define REFERENCES_MAX 1024 /* of one message; SUMMARY_REFERENCES_MAX are stored */
+#define NUMBER_LEN     11 /* " 4294967295" */
+#define THREAD_LEN     14 /* "(4294967295)", and a dummy's parentheses for every second message at most */
+#define PIECE_ALIGN    16 /* of pieces in an arena */
 
 /* What one job works with. */
 struct lane {
@@ -23,7 +24,7 @@ struct lane {
 	struct buffer plain, folded;
 	struct ordering *ordering;
 	size_t first;
-	bool failed;
+	bool full, failed; /* there is no more for texts; no memory at all */
 };
 
 struct ordering {
@@ -37,6 +38,8 @@ struct ordering {
 	struct thread_hash hash;
 	struct lane lanes[SCAN_JOBS_MAX];
 	struct buffer answer;
+	size_t left;               /* of the memory, when all messages have their place */
+	_Atomic size_t text_taken; /* of it, by both jobs */
 };
 
 static void choose_columns(struct ordering *o)
@@ -51,6 +54,25 @@ static void choose_columns(struct ordering *o)
 			o->wants |= kind == SORT_SUBJECT ? WANT_THREADING : WANT_ENVELOPE;
 		o->texts[kind] = sort_key_is_text(kind);
 	}
+}
+
+/* For each message, whatever it is made of. */
+static size_t message_cost(const struct ordering_plan *plan)
+{
+	if (plan->criteria != NULL)
+		return sizeof(struct sort_message) + 1 + NUMBER_LEN + SORT_COST;
+	return sizeof(struct thread_message) + 1 + THREAD_LEN + THREAD_MESSAGE_COST;
+}
+
+static bool find_limits(struct ordering *o, struct error *err)
+{
+	const struct ordering_plan *plan = &o->plan;
+	size_t cost = message_cost(plan);
+
+	if (plan->held > plan->memory_max || plan->count > (plan->memory_max - plan->held) / cost)
+		return error_set(err, ERR_LIMIT, "too many messages at once for that");
+	o->left = plan->memory_max - plan->held - plan->count * cost;
+	return true;
 }
 
 static bool allocate(struct ordering *o)
@@ -69,27 +91,36 @@ static bool allocate(struct ordering *o)
 	return o->there != NULL && o->thread != NULL;
 }
 
-struct ordering *ordering_new(const struct ordering_plan *plan)
+static bool prepare(struct ordering *o, struct error *err)
+{
+	if (!find_limits(o, err))
+		return false;
+	buffer_init(&o->answer, o->plan.count * (o->plan.criteria != NULL ? NUMBER_LEN : THREAD_LEN) + 2);
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
+		o->lanes[i].ordering = o;
+		arena_init(&o->lanes[i].arena, o->plan.memory_max);
+		buffer_init(&o->lanes[i].plain, ORDERING_KEY_MAX);
+		buffer_init(&o->lanes[i].folded, ORDERING_KEY_MAX * FOLD_GROWTH_MAX);
+	}
+	return allocate(o) || error_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+bool ordering_new(const struct ordering_plan *plan, struct ordering **out, struct error *err)
 {
 	struct ordering *o = calloc(1, sizeof(*o));
 
+	*out = NULL;
 	if (o == NULL)
-		return NULL;
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	o->plan = *plan;
-	buffer_init(&o->answer, ANSWER_MAX);
-	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
-		o->lanes[i].ordering = o;
-		arena_init(&o->lanes[i].arena, ORDERING_TEXT_MAX / SCAN_JOBS_MAX);
-		buffer_init(&o->lanes[i].plain, KEY_TEXT_MAX);
-		buffer_init(&o->lanes[i].folded, KEY_TEXT_MAX * FOLD_GROWTH_MAX);
-	}
-	if (!allocate(o)) {
+	if (!prepare(o, err)) {
 		ordering_free(&o);
-		return NULL;
+		return false;
 	}
 	choose_columns(o);
 	thread_hash_init(&o->hash);
-	return o;
+	*out = o;
+	return true;
 }
 
 void ordering_free(struct ordering **ordering)
@@ -131,20 +162,45 @@ static int64_t sent_date(const struct stored_message *stored)
 	return stored->has_sent_date ? stored->sent_date : seconds_of(stored->internal_date_ms);
 }
 
-/* Collates what is in `text`, at most KEY_TEXT_MAX octets of it. */
+/* Collates the beginning of `text`. */
 static struct span collate(struct lane *lane, struct span text)
 {
 	buffer_clear(&lane->folded);
-	if (!fold_collate(span_first(text, KEY_TEXT_MAX), &lane->folded))
+	if (!fold_collate(span_first(text, ORDERING_KEY_MAX), &lane->folded))
 		lane->failed = true;
 	return buffer_span(&lane->folded);
+}
+
+/* Memory of the lane, out of what both may take; an eighth more, for what is left over at the ends of an arena's blocks. NULL: there is no
+ * more, or none at all. */
+static void *take_memory(struct lane *lane, size_t size)
+{
+	size_t padded = (size + PIECE_ALIGN - 1) / PIECE_ALIGN * PIECE_ALIGN;
+	size_t charge = padded + padded / 8 + 1;
+
+	if (atomic_fetch_add(&lane->ordering->text_taken, charge) + charge > lane->ordering->left) {
+		lane->full = true;
+		return NULL;
+	}
+	return arena_alloc(&lane->arena, size);
+}
+
+static struct span keep_text(struct lane *lane, struct span text)
+{
+	struct span key = span_first(text, ORDERING_KEY_MAX);
+	char *copy = key.len > 0 ? take_memory(lane, key.len) : NULL;
+
+	if (copy == NULL)
+		return SPAN_EMPTY;
+	memcpy(copy, key.ptr, key.len);
+	return span_make(copy, key.len);
 }
 
 static struct span first_mailbox(struct lane *lane, const struct envelope_view *view, enum envelope_field field)
 {
 	buffer_clear(&lane->plain);
 	(void)envelope_first_mailbox(view, field, &lane->plain); /* cut off when it is too long: nobody sorts by that */
-	return arena_copy(&lane->arena, collate(lane, buffer_span(&lane->plain)));
+	return keep_text(lane, collate(lane, buffer_span(&lane->plain)));
 }
 
 static void fill_sort(struct lane *lane, size_t i, const struct stored_message *stored)
@@ -157,7 +213,7 @@ static void fill_sort(struct lane *lane, size_t i, const struct stored_message *
 	m->sent = sent_date(stored);
 	m->size = o->plan.messages[i].row.size;
 	if (o->texts[SORT_SUBJECT])
-		m->texts[SORT_SUBJECT] = arena_copy(&lane->arena, collate(lane, stored->base_subject));
+		m->texts[SORT_SUBJECT] = keep_text(lane, collate(lane, stored->base_subject));
 	if (!(o->wants & WANT_ENVELOPE))
 		return;
 	envelope_view(stored->envelope, ENVELOPE_CC, &view);
@@ -172,11 +228,11 @@ static void fill_sort(struct lane *lane, size_t i, const struct stored_message *
 static void fill_references(struct lane *lane, struct thread_message *m, const struct stored_message *stored)
 {
 	struct span rest = stored->references.len > 0 ? stored->references : stored->in_reply_to;
-	uint64_t hashes[REFERENCES_MAX];
+	uint64_t hashes[ORDERING_REFERENCES];
 	uint64_t *copy;
 	uint32_t count = 0;
 
-	while (rest.len > 0 && count < REFERENCES_MAX) {
+	while (rest.len > 0 && count < ORDERING_REFERENCES) {
 		struct span id;
 
 		if (!span_take_until(&rest, '\n', &id)) {
@@ -188,7 +244,7 @@ static void fill_references(struct lane *lane, struct thread_message *m, const s
 	}
 	if (count == 0)
 		return;
-	copy = arena_alloc(&lane->arena, count * sizeof(*copy));
+	copy = take_memory(lane, count * sizeof(*copy));
 	if (copy == NULL)
 		return;
 	memcpy(copy, hashes, count * sizeof(*copy));
@@ -226,7 +282,7 @@ static bool each(void *arg, size_t i, const struct stored_message *stored)
 		o->thread[i].number = number;
 		fill_thread(lane, i, stored);
 	}
-	return !lane->failed && !lane->arena.failed;
+	return !lane->failed && !lane->full && !lane->arena.failed;
 }
 
 bool ordering_work(void *ordering, unsigned job, size_t first, size_t count, struct error *err)
@@ -244,8 +300,8 @@ bool ordering_work(void *ordering, unsigned job, size_t first, size_t count, str
 		return false;
 	done = messages_read(account, ids, count, o->wants, each, lane, err);
 	account_release(&account);
-	if (done && lane->arena.failed && lane->arena.used > lane->arena.limit / 2)
-		return error_set(err, ERR_LIMIT, "the mailbox is too large for that");
+	if (done && lane->full)
+		return error_set(err, ERR_LIMIT, "too much text to compare for that");
 	if (done && (lane->failed || lane->arena.failed))
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	return done;
@@ -277,10 +333,12 @@ static bool compute_sort(struct ordering *o, size_t count)
 
 static bool compute_thread(struct ordering *o, size_t count)
 {
+	size_t dummies = (o->left - o->text_taken) / THREAD_DUMMY_COST;
+
 	if (count == 0)
 		return true;
 	buffer_append_char(&o->answer, ' ');
-	return o->plan.algorithm == THREAD_REFERENCES ? thread_references(o->thread, count, &o->answer)
+	return o->plan.algorithm == THREAD_REFERENCES ? thread_references(o->thread, count, dummies, &o->answer)
 	                                              : thread_ordered_subject(o->thread, count, &o->answer);
 }
 
@@ -298,7 +356,9 @@ bool ordering_compute(void *ordering, unsigned job, size_t first, size_t items, 
 		else
 			o->thread[count++] = o->thread[i];
 	}
-	return (o->sort != NULL ? compute_sort(o, count) : compute_thread(o, count)) ||
+	/* all of it at once: a buffer that grows would be there twice while it moves */
+	return (buffer_reserve(&o->answer, o->answer.limit) &&
+	               (o->sort != NULL ? compute_sort(o, count) : compute_thread(o, count))) ||
 	       error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 

@@ -9,7 +9,18 @@
 #include "imapd/scan.h"
 #include "imapd/view.h"
 
-#define ORDERING_TEXT_MAX (512 * MIB) /* texts of all keys of a command together; then ERR_LIMIT */
+/* What a command may hold from its search to its answer, whatever the mailbox is made of; then ERR_LIMIT. With what the store and the sandbox of a
+ * read use it stays below the 64 MiB of the promises.
+ *   each message searched     41  (a row and its mark: search_run_memory())
+ *   each message found       100  for SORT: number, dates, size and four texts (88), its mark (1), its number in the answer (11)
+ *                             32  SORT_COST
+ *                             63  for THREAD: hashes and numbers (48), its mark (1), its number in the answer (14)
+ *                            184  THREAD_MESSAGE_COST
+ *   what is left of that          texts of keys, or hashes of references; then dummies, THREAD_DUMMY_COST each
+ * So 350,000 messages can be sorted by date, 250,000 with subjects and names of usual length, and 200,000 be threaded. */
+#define ORDERING_MEMORY_MAX (60 * MIB)
+#define ORDERING_KEY_MAX    1024 /* octets of a text that it is sorted by: what differs behind them counts as the same */
+#define ORDERING_REFERENCES 100  /* of one message; as many as are stored (SUMMARY_REFERENCES_MAX) */
 
 struct ordering_plan {
 	struct store *store;
@@ -21,10 +32,13 @@ struct ordering_plan {
 	const struct sort_criterion *criteria; /* copied */
 	size_t criterion_count;
 	enum thread_algorithm algorithm;
+	size_t held;       /* octets that the search holds meanwhile */
+	size_t memory_max; /* ORDERING_MEMORY_MAX */
 };
 
 struct ordering;
-struct ordering *ordering_new(const struct ordering_plan *plan); /* NULL: out of memory */
+/* ERR_LIMIT: so many messages need more than memory_max; ERR_NO_MEMORY. ordering_work() says the same when their texts do. */
+bool ordering_new(const struct ordering_plan *plan, struct ordering **out, struct error *err);
 void ordering_free(struct ordering **ordering);
 
 size_t ordering_block(void *ordering, size_t first);

@@ -281,7 +281,17 @@ struct search_args {
 	struct search_key *key; /* SEARCH_AND of all */
 };
 bool parse_search(struct parser *p, struct search_args *out);
-enum sort_key_kind { SORT_ARRIVAL, SORT_CC, SORT_DATE, SORT_FROM, SORT_SIZE, SORT_SUBJECT, SORT_TO, SORT_KEY_COUNT };
+enum sort_key_kind {
+	SORT_CC,
+	SORT_FROM,
+	SORT_SUBJECT,
+	SORT_TO,
+	SORT_TEXT_COUNT, /* those before it are texts */
+	SORT_ARRIVAL = SORT_TEXT_COUNT,
+	SORT_DATE,
+	SORT_SIZE,
+	SORT_KEY_COUNT
+};
 struct sort_criterion {
 	enum sort_key_kind kind;
 	bool reverse;

@@ -83,14 +83,21 @@ static void lane_free(struct lane *lane)
 	free(lane);
 }
 
+static void free_lanes(struct search_run *run)
+{
+	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++) {
+		lane_free(run->lanes[i]);
+		run->lanes[i] = NULL;
+	}
+}
+
 void search_run_free(struct search_run **run)
 {
 	struct search_run *r = *run;
 
 	if (r == NULL)
 		return;
-	for (unsigned i = 0; i < SCAN_JOBS_MAX; i++)
-		lane_free(r->lanes[i]);
+	free_lanes(r);
 	search_program_free(&r->program);
 	free(r->messages);
 	free(r->hits);
@@ -412,6 +419,7 @@ const struct view_message *search_run_hits(struct search_run *run, size_t *count
 			if (run->hits[i])
 				run->messages[run->hit_count++] = run->messages[i];
 		run->gathered = true;
+		free_lanes(run); /* megabytes, and all is known */
 	}
 	*count = run->hit_count;
 	return run->messages;
@@ -425,4 +433,9 @@ const struct search_program *search_run_program(const struct search_run *run)
 size_t search_run_count(const struct search_run *run)
 {
 	return run->count;
+}
+
+size_t search_run_memory(const struct search_run *run)
+{
+	return run->count * (sizeof(*run->messages) + sizeof(*run->hits));
 }

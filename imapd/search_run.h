@@ -29,6 +29,7 @@ bool search_run_is_cheap(const struct search_run *run);
 /* Afterwards: the messages that match, in rising order. */
 const struct view_message *search_run_hits(struct search_run *run, size_t *count);
 const struct search_program *search_run_program(const struct search_run *run);
-size_t search_run_count(const struct search_run *run); /* messages to look at */
+size_t search_run_count(const struct search_run *run);  /* messages to look at */
+size_t search_run_memory(const struct search_run *run); /* octets that it holds after search_run_hits() */
 
 #endif

@@ -16,7 +16,7 @@ struct order {
 
 bool sort_key_is_text(enum sort_key_kind kind)
 {
-	return kind == SORT_CC || kind == SORT_FROM || kind == SORT_SUBJECT || kind == SORT_TO;
+	return kind < SORT_TEXT_COUNT;
 }
 
 static int64_t number_of(const struct sort_message *message, enum sort_key_kind kind)

@@ -19,7 +19,7 @@ struct state {
 	struct thread_tree tree;
 	struct table table; /* of ids, then of subjects */
 	uint32_t walked;
-	uint32_t dummies;
+	size_t dummies, dummies_max;
 	uint32_t *order;    /* breadth first */
 	uint32_t *up;       /* of a pruned dummy: where its children go; else THREAD_NONE */
 	uint64_t *subjects; /* of the roots */
@@ -110,7 +110,7 @@ static bool node_of(struct state *s, uint64_t id, uint32_t *node)
 	struct slot *slot;
 	bool fresh;
 
-	if (s->dummies >= THREAD_DUMMIES_MAX) {
+	if (s->dummies >= s->dummies_max) {
 		slot = table_find(&s->table, id);
 		*node = slot->hash == 0 ? THREAD_NONE : slot->node;
 		return true;
@@ -368,9 +368,9 @@ static bool run(struct state *s, size_t count, struct buffer *out)
 	return sort_all(s) && tree_write(&s->tree, out);
 }
 
-bool thread_references(const struct thread_message *messages, size_t count, struct buffer *out)
+bool thread_references(const struct thread_message *messages, size_t count, size_t dummies_max, struct buffer *out)
 {
-	struct state s = { 0 };
+	struct state s = { .dummies_max = dummies_max };
 	bool done = tree_init(&s.tree, messages, count) && table_init(&s.table) && run(&s, count, out);
 
 	table_free(&s.table);

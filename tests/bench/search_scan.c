@@ -240,12 +240,16 @@ static double order(const struct bench *b, const struct sort_criterion *criterio
 		.count = b->count,
 		.criteria = criterion,
 		.criterion_count = criterion != NULL,
-		.algorithm = algorithm };
+		.algorithm = algorithm,
+		.memory_max = ORDERING_MEMORY_MAX };
 	double begin = now_ms();
-	struct ordering *ordering = ordering_new(&plan);
-	struct work work = { .block = ordering_block, .run = ordering_work, .arg = ordering, .count = b->count };
+	struct work work = { .block = ordering_block, .run = ordering_work, .count = b->count };
+	struct ordering *ordering;
 	struct error err;
 
+	if (!ordering_new(&plan, &ordering, &err))
+		die(&err);
+	work.arg = ordering;
 	work_with(&work, threads);
 	if (!ordering_compute(ordering, 0, 0, 1, &err))
 		die(&err);
