@@ -39,13 +39,14 @@ struct report {
 	struct span to;         /* the sender it goes to; never empty (RFC 3464 §2: none for <>) */
 	struct span message_id; /* of the report, without < > */
 	struct span envid;      /* as sent, xtext decoded here; or empty */
-	struct span trace;      /* our id of the message, told to people and as Original's X-… no: in the text only */
+	struct span trace;      /* our id of the message, told to people; or empty */
 	int64_t arrival;        /* unix seconds */
 	int64_t now;            /* unix seconds: Date */
 	const struct report_recipient *recipients;
 	size_t recipient_count;
-	bool utf8; /* the message was SMTPUTF8: RFC 6533 forms */
-	bool full; /* the whole message is returned (RFC 3461 §4.3): the caller sends it between head and tail */
+	bool utf8;      /* the message was SMTPUTF8: RFC 6533 forms */
+	bool eight_bit; /* what is returned of the original has octets over 127 */
+	bool full;      /* the whole message is returned (RFC 3461 §4.3): the caller sends it between head and tail */
 	struct span original_header; /* its header block; used where !full, cut to REPORT_HEADER_MAX at a field */
 	struct span subject;         /* of the original, raw field value, for people; may be empty */
 };
@@ -54,9 +55,5 @@ struct report {
  * and the parts up to where the original goes; then, if full, the caller appends its octets; then tail. CRLF lines. The boundary cannot
  * occur in the original: it has 128 random bits. False: ERR_NO_MEMORY, ERR_TOO_LARGE. */
 bool report_write(const struct report *report, struct buffer *head, struct buffer *tail, struct error *err);
-
-/* RFC 3461 §4: xtext, RFC 6533 §3: utf-8-addr-xtext; false when malformed or out is full. */
-bool xtext_decode(struct span in, struct buffer *out);
-bool xtext_encode(struct span in, struct buffer *out);
 
 #endif
