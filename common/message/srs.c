@@ -98,6 +98,23 @@ bool srs_is_ours(struct span local_part)
 	return has_tag(local_part, "SRS0") || has_tag(local_part, "SRS1");
 }
 
+/* What would need quotes, or would be cut elsewhere when it comes back, is not rewritten. */
+static bool is_plain(struct span local, struct span domain)
+{
+	size_t at;
+
+	for (size_t i = 0; i < local.len; i++) {
+		if ((unsigned char)local.ptr[i] <= ' ' || local.ptr[i] == 0x7f || local.ptr[i] == '"' ||
+		        local.ptr[i] == '\\')
+			return false;
+	}
+	for (size_t i = 0; i < domain.len; i++) {
+		if ((unsigned char)domain.ptr[i] <= ' ' || domain.ptr[i] == 0x7f)
+			return false;
+	}
+	return !span_find(domain, '=', &at);
+}
+
 static bool split_address(struct span address, struct span *local, struct span *domain)
 {
 	size_t at;
@@ -106,7 +123,7 @@ static bool split_address(struct span address, struct span *local, struct span *
 		return false;
 	*local = span_first(address, at);
 	*domain = span_skip(address, at + 1);
-	return true;
+	return is_plain(*local, *domain);
 }
 
 static bool put(struct buffer *text, char *out, size_t size, size_t local_len, struct error *err)
@@ -143,11 +160,12 @@ bool srs_forward(const uint8_t secret[SRS_SECRET_LEN], struct span sender, struc
 	size_t local_len;
 
 	if (!split_address(sender, &local, &domain))
-		return error_set(err, ERR_BAD_ADDRESS, "the sender's address has no domain");
+		return error_set(err, ERR_BAD_ADDRESS, "the sender's address is not one that can be rewritten");
 	if (has_tag(local, "SRS0"))
 		return forward_again(secret, domain, span_skip(local, TAG_LEN), our_domain, out, size, err);
 	rest = span_skip(local, TAG_LEN + 1);
-	if (has_tag(local, "SRS1") && span_take_until(&rest, '=', &hash_given) && span_take_until(&rest, '=', &first))
+	if (has_tag(local, "SRS1") && span_take_until(&rest, '=', &hash_given) && span_take_until(&rest, '=', &first) &&
+	        first.len > 0 && rest.len > 1 && is_separator(rest.ptr[0]))
 		return forward_again(secret, first, rest, our_domain, out, size, err);
 	write_day(unix_seconds, day);
 	if (!make_hash(secret, span_of(day), domain, local, hash))

@@ -12,7 +12,8 @@
 #define SRS_SECRET_LEN 32
 #define SRS_DAYS       21 /* how long a bounce finds back */
 
-/* sender: an address (not empty). out: at least 513 octets; ERR_TOO_LONG when the local part would exceed 256. */
+/* sender: an address (not empty). out: at least 513 octets; ERR_TOO_LONG when the local part would exceed 256; ERR_BAD_ADDRESS:
+ * no domain, or a quoted local part. */
 bool srs_forward(const uint8_t secret[SRS_SECRET_LEN], struct span sender, struct span our_domain, int64_t unix_seconds,
         char *out, size_t size, struct error *err);
 bool srs_is_ours(struct span local_part); /* begins with SRS0 or SRS1 and a separator, in any case */
