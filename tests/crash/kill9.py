@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crash.imap_load import ImapWorker  # noqa: E402
 from crash.load import Load  # noqa: E402
-from harness.site import DAEMONS, Site, wait_for  # noqa: E402
+from harness.site import DAEMONS, HANG_SECONDS, Site, wait_for  # noqa: E402
 
 AUDIT_EVERY = 5
+LEAST = 5  # deliveries between two kills, however slow the machine is
 USERS = 6
 IMAP_WORKERS = 2
 
@@ -80,7 +81,7 @@ def kill_something(site, chance, result):
         except ProcessLookupError:
             pass  # it was just being replaced
     started = time.monotonic()
-    wait_for(lambda: len(site.pids(daemon)) >= len(pids) and all(map(site.answers, ("smtp", "pop3", "imap"))), 10,
+    wait_for(lambda: len(site.pids(daemon)) >= len(pids) and all(map(site.answers, ("smtp", "pop3", "imap"))), HANG_SECONDS,
              f"{daemon} is replaced")
     result.recoveries.append(time.monotonic() - started)
 
@@ -102,8 +103,10 @@ def run(rounds, seed, seconds, report=lambda text: None):
         result.books = load.books
         try:
             for number in range(1, rounds + 1):
+                before = load.books.deliveries
                 load.go()
                 time.sleep(chance.uniform(0.1, 1.0) * seconds)
+                wait_for(lambda b=before: load.books.deliveries >= b + LEAST, HANG_SECONDS, "some load before the next kill")
                 kill_something(site, chance, result)
                 result.rounds = number
                 if number % AUDIT_EVERY == 0 or number == rounds:

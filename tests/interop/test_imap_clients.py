@@ -259,9 +259,10 @@ def test_fetchmail_idles(site, user, peer, mark, tmp_path, keep):
         idler = subprocess.Popen([*command, "-vv", "--nodetach"], env={**os.environ, **env}, stdout=log, stderr=log)
     try:
         for n in range(3):
-            wait_for(lambda n=n: f"{mark}-{n}@".encode() in arrived(tmp_path), 20, (tmp_path / "log").read_text)
+            wait_for(lambda n=n: f"{mark}-{n}@".encode() in arrived(tmp_path), 60, (tmp_path / "log").read_text)
             if keep == "nokeep":
-                wait_for(lambda: octets(peer, "INBOX") == [], 20, "it deletes what it has")
+                wait_for(lambda: peer.command("STATUS INBOX (MESSAGES)").ok().untagged[0][2] == ["MESSAGES", "0"], 60,
+                         "it deletes what it has")
             time.sleep(0.3)
             if n == 0:
                 site.send("a@remote.example", [user], message(f"{mark}-1"))

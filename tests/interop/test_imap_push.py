@@ -8,9 +8,9 @@ import time
 
 import pytest
 from harness.imap import Imap
-from harness.site import DOMAIN, PASSWORD
+from harness.site import DOMAIN, HANG_SECONDS, PASSWORD
+from harness.wire import WireError
 
-SLOWLY = 20  # the files of idle accounts are looked at every 10 s (imapd/watch.h)
 ONE = b"Subject: one\r\n\r\nbody\r\n"
 
 
@@ -142,9 +142,8 @@ def test_lost_hints(site):
         deliver(site, "lost")
         time.sleep(1.1)
         assert asks.command("NOOP").ok().untagged == [["1", "EXISTS"]]
-        before = time.monotonic()
+        idles.wire.timeout = HANG_SECONDS  # the files of idle accounts are looked at every 10 s (imapd/watch.h)
         assert heard(idles, 1) == [["1", "EXISTS"]]
-        assert time.monotonic() - before < SLOWLY
     finally:
         asks.close()
         idles.close()
@@ -223,10 +222,24 @@ def test_many_changes_to_a_client_that_does_not_read(site):
     writer.close()
 
 
+def told_by_hint(client, asks, count):
+    """Hears of the last message well before the look at the files. On a machine so busy that a second means nothing the answers to
+    another session do: the hint was there before it asked."""
+    client.wire.timeout, patience = 1, 3
+    while True:
+        try:
+            if int(client.response()[1]) == count:
+                return
+        except WireError:
+            assert patience > 0, "told by the look at the files, not by the hint"
+            patience -= 1
+            asks.command("NOOP").ok()
+
+
 def test_the_last_of_a_burst(site):
     """A delivery may be durable just after the index was read for the one before it, and its hint comes before that is put to use."""
     site.fresh_user("brisk")
-    client = session(site, "brisk", "SELECT INBOX")
+    client, asks = (session(site, "brisk", "SELECT INBOX") for _ in range(2))
     idle(client)
     senders = [smtplib.SMTP("127.0.0.1", site.ports["smtp"]) for _ in range(3)]
     chance = random.Random(7)
@@ -242,14 +255,13 @@ def test_the_last_of_a_burst(site):
             counts = [chance.randint(1, 3) for _ in senders]
             total += sum(counts)
             list(pool.map(send, senders, counts, [chance.random() * 0.003 for _ in senders]))
-            before = time.monotonic()
-            while int(client.response()[1]) < total:
-                pass
-            assert time.monotonic() - before < 2, "told by the look at the files, not by the hint"
+            told_by_hint(client, asks, total)
     for sender in senders:
         sender.quit()
+    client.wire.timeout = HANG_SECONDS
     done(client)
     client.close()
+    asks.close()
 
 
 def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):

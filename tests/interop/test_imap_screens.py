@@ -7,6 +7,8 @@ from harness.clients import Terminal, need, new_mark, secret_file
 from harness.imap import Imap
 from harness.site import HOSTNAME, PASSWORD, wait_for
 
+pytestmark = pytest.mark.slow
+
 SITE = {"plaintext": False}
 
 

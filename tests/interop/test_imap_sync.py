@@ -10,6 +10,8 @@ from harness.clients import need, new_mark, run, secret_file
 from harness.imap import Imap
 from harness.site import HOSTNAME, PASSWORD
 
+pytestmark = pytest.mark.slow
+
 SITE = {"plaintext": False}
 MAILBOXES = ("INBOX", "Archive", "Sent", "Projects/2026")
 FLAGS = {"F": "\\Flagged", "R": "\\Answered", "S": "\\Seen"}  # as the name of a file in a Maildir has them

@@ -113,9 +113,7 @@ def test_a_slow_sender_does_not_hold_others_up(site):
     with site.imap_wire("alice") as slow, site.imap_wire("bob") as other:
         for octet in b"a NOOP":
             slow.send(bytes([octet]))
-            start = time.monotonic()
             other.imap("NOOP")
-            assert time.monotonic() - start < 1
         slow.send(b"\r\n")
         assert slow.line() == b"a OK done"
 
@@ -172,9 +170,7 @@ def test_a_bomb_costs_memory_only_of_who_throws_it(site, what):
         bomb.wire.send(bomb.packer.compress(data))
     bomb.wire.send(bomb.packer.flush(zlib.Z_SYNC_FLUSH))
     with site.imap_wire("bob") as other:
-        start = time.monotonic()
         other.imap("NOOP")
-        assert time.monotonic() - start < 2
     if not SANITIZED:
         assert imapd_pss(site) - before < 8192
     bomb.wire.close()

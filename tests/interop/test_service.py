@@ -81,9 +81,8 @@ def test_idle_sessions_are_told_goodbye_and_the_end_is_quick(site):
     with site.wire("smtp") as smtp, site.pop3_wire("alice") as pop3:
         smtp.smtp("EHLO c", 250)
         pop3.pop3("STAT")
-        started = time.monotonic()
         site.stop()
-        assert time.monotonic() - started < 20
+        assert "drained too long" not in site.log_text()
         assert smtp.until_close().startswith(b"421")
         pop3.until_close()
     site.start()
@@ -137,17 +136,9 @@ def test_at_rest_the_suite_is_small_and_quiet(site):
     if not SANITIZED:
         assert sum(site.pss_kib().values()) <= 25 * 1024, {site.processes()[p]: k for p, k in site.pss_kib().items()}
 
-    def ticks():
-        total = 0
-        for pid in site.processes():
-            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total
-
-    before = ticks()
+    before = site.cpu_seconds()
     time.sleep(3)
-    assert (ticks() - before) / os.sysconf("SC_CLK_TCK") / 3 < 0.05  # of a core
+    assert (site.cpu_seconds() - before) / 3 < 0.05  # of a core
 
 
 def test_check_finds_nothing_wrong(site):

@@ -4,25 +4,24 @@ import os
 import random
 import resource
 import socket
-import statistics
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from harness.site import PASSWORD, SANITIZED, Site, wait_for
+from harness.site import HANG_SECONDS, PASSWORD, SANITIZED, Site, wait_for
 from harness.wire import Wire, WireError, plain_token
 
+pytestmark = pytest.mark.slow
+
 ALICE = "alice@example.test"
+SITE = {"settings": {"limits.tls_timeout": "10m", "limits.login_timeout": "10m"}}  # who is silent here stays
 
 
-def login_seconds(site, user=ALICE, password=PASSWORD, source=None, port="pop3", want="+OK"):
-    """How long a connection and a login take together."""
-    started = time.monotonic()
-    with site.wire(port, source=source, timeout=60) as wire:
+def log_in(site, user=ALICE, password=PASSWORD, source=None, port="pop3", want="+OK"):
+    with site.wire(port, source=source, timeout=HANG_SECONDS) as wire:
         wire.pop3("AUTH PLAIN " + plain_token(user, password), want)
-    return time.monotonic() - started
 
 
 def open_files(wanted):
@@ -94,12 +93,12 @@ def test_harvesting_recipients_is_slowed_down_and_cut(site):
         wire.smtp("RCPT TO:<guess-late@example.test>", "550")
         wire.smtp("RCPT TO:<guess-later@example.test>", "550")
         assert time.monotonic() - started >= 1.5
-    with site.wire("smtp") as wire:  # the delay is this session's own
-        wire.smtp("EHLO c", 250)
-        wire.smtp("MAIL FROM:<a@remote.example>", 250)
-        started = time.monotonic()
-        wire.smtp("RCPT TO:<bob@example.test>", 250)
-        assert time.monotonic() - started < 1.0
+        wire.send(b"".join(b"RCPT TO:<guess-last-%d@example.test>\r\n" % i for i in range(20)))
+        with site.wire("smtp") as other:  # the delay is this session's own
+            other.smtp("EHLO c", 250)
+            other.smtp("MAIL FROM:<a@remote.example>", 250)
+            other.smtp("RCPT TO:<bob@example.test>", 250)
+        assert wire.silent(0).count(b"\r\n") < 20
 
 
 @pytest.mark.parametrize("port", ["smtp", "pop3"])
@@ -132,7 +131,7 @@ def test_a_client_that_does_not_read_stops_being_served(site):
         after = site.pss_kib()
         grown = {pid: after[pid] - before.get(pid, 0) for pid in after}
         assert SANITIZED or max(grown.values()) < 2048, grown
-        assert login_seconds(site) < 5
+        log_in(site)
         assert wire.line().startswith(b"+OK")  # and it may begin to read late: all is there, in order
         read = [wire.line() for _ in range(1000)]  # not more: through a window of 4 KiB a megabyte takes half a minute
         assert b"Subject: big" in read and read[-1] == b"z" * 76
@@ -156,21 +155,20 @@ def test_smtp_replies_to_a_client_that_does_not_read_are_bounded(site):
 def test_two_thousand_silent_connections(site):
     """At most 100 MB in all, and nobody else is kept waiting (issue; the peer: 327 to 577 MB and service lost)."""
     open_files(4096)
-    login_seconds(site)
+    log_in(site)
     before = sum(site.pss_kib().values())
     with contextlib.ExitStack() as stack:
         for i in range(2000):
             port = ("smtp", "submission", "submissions", "pop3", "pop3s")[i % 5]
-            sock = socket.create_connection(("127.0.0.1", site.ports[port]), timeout=20)
+            sock = socket.create_connection(("127.0.0.1", site.ports[port]), timeout=HANG_SECONDS)
             stack.callback(sock.close)
-        wait_for(lambda: accepted(site) >= 2000, 20, lambda: f"{accepted(site)} connections taken")
+        wait_for(lambda: accepted(site) >= 2000, HANG_SECONDS, lambda: f"{accepted(site)} connections taken")
         grown = sum(site.pss_kib().values()) - before
         for port in ("pop3", "pop3s"):
-            assert login_seconds(site, port=port) < 2
-        started = time.monotonic()
+            log_in(site, port=port)
         site.send("a@remote.example", ["bob@example.test"], "Subject: x\r\n\r\nx\r\n")
         site.send(ALICE, ["bob@example.test"], f"From: {ALICE}\r\nSubject: x\r\n\r\nx\r\n", port="submissions", login="alice")
-        assert time.monotonic() - started < 3
+        assert accepted(site) >= 2000
     assert grown < 100 * 1024, f"{grown} KiB"
     site.empty("bob")
 
@@ -187,8 +185,7 @@ def accepted(site):
 
 
 LIMITED = {
-    "limits.unlimited_networks": "127.9.9.0/24", "limits.tls_timeout": "2s", "limits.login_timeout": "3s",
-    "limits.connections": "300", "smtp.idle_timeout": "10s",
+    "limits.unlimited_networks": "127.9.9.0/24", "limits.connections": "300", **SITE["settings"], "smtp.idle_timeout": "10m",
 }
 
 
@@ -200,6 +197,12 @@ def limited():
         yield made
 
 
+@pytest.fixture(scope="module")
+def hasty():
+    with Site(settings={"limits.tls_timeout": "2s", "limits.login_timeout": "3s"}, users=(), workers=1) as made:
+        yield made
+
+
 @pytest.mark.parametrize("port", ["smtp", "submissions", "pop3", "pop3s"])
 def test_one_address_cannot_take_all_places(limited, port):
     """At most 20 sessions before login for an address; other addresses are served at once (the peer: port 465 shut)."""
@@ -207,10 +210,8 @@ def test_one_address_cannot_take_all_places(limited, port):
         for _ in range(60):
             sock = socket.create_connection(("127.0.0.1", limited.ports[port]), timeout=20, source_address=("127.1.0.1", 0))
             stack.callback(sock.close)
-        started = time.monotonic()
         with limited.wire(port, source=("127.1.0.2", 0)) as wire:
             assert wire.greeting.startswith((b"220", b"+OK"))
-        assert time.monotonic() - started < 1.5
         if port in ("smtp", "pop3"):
             refused = Wire(("127.0.0.1", limited.ports[port]), source=("127.1.0.1", 0))
             stack.callback(refused.close)
@@ -226,27 +227,28 @@ def test_when_all_places_are_taken_the_greediest_address_gives_way(limited):
                         ("127.0.0.1", limited.ports["smtp"]), timeout=5, source_address=(f"127.2.0.{i + 1}", 0))
                     stack.callback(sock.close)
         for _ in range(5):
-            started = time.monotonic()
             with limited.wire("smtp", source=("127.3.0.1", 0)) as wire:
                 wire.smtp("EHLO c", 250)
-            assert time.monotonic() - started < 1.5
 
 
-def test_an_unfinished_handshake_and_a_missing_login_end(limited):
-    with socket.create_connection(("127.0.0.1", limited.ports["pop3s"]), timeout=20) as sock:
+@pytest.mark.parametrize("port", ["pop3s", "submissions", "imaps"])
+def test_an_unfinished_handshake_ends(hasty, port):
+    with socket.create_connection(("127.0.0.1", hasty.ports[port]), timeout=HANG_SECONDS) as sock:
         started = time.monotonic()
         assert sock.recv(100) == b""  # limits.tls_timeout = 2s
-        assert 1 <= time.monotonic() - started <= 10
-    with limited.wire("pop3") as wire:
-        started = time.monotonic()
-        for _ in range(100):  # busy without logging in is not a login: limits.login_timeout = 3s
+        assert time.monotonic() - started >= 1
+
+
+def test_who_never_logs_in_is_sent_away(hasty):
+    with hasty.wire("pop3") as wire:
+        for _ in range(1000):  # busy without logging in is not a login: limits.login_timeout = 3s
             try:
                 wire.pop3("CAPA")
                 wire.pop3_list()
             except (WireError, OSError):
-                break
-            time.sleep(0.2)
-        assert time.monotonic() - started <= 15
+                return
+            time.sleep(0.1)
+        pytest.fail("still served")
 
 
 # --- passwords
@@ -272,32 +274,32 @@ def guarded():
 
 
 def test_time_does_not_tell_unknown_users(guarded):
-    times = {"known": [], "unknown": []}
+    """In CPU time of authd, which is what differs: a wrong password costs a hash, and so does an unknown user."""
+    used = {"known": 0.0, "unknown": 0.0}
     order = ["known", "unknown"] * 8
     random.Random(3).shuffle(order)
     for i, kind in enumerate(order):
         user = ALICE if kind == "known" else f"nobody{i}@example.test"
-        times[kind].append(login_seconds(guarded, user, "wrong", (f"127.4.1.{i + 1}", 0), want="-ERR"))
-    known, unknown = statistics.median(times["known"]), statistics.median(times["unknown"])
-    assert abs(known - unknown) < 0.5 * max(known, unknown), times
+        before = guarded.cpu_seconds("authd")
+        log_in(guarded, user, "wrong", (f"127.4.1.{i + 1}", 0), want="-ERR")
+        used[kind] += guarded.cpu_seconds("authd") - before
+    assert abs(used["known"] - used["unknown"]) < 0.5 * max(used.values()), used
 
 
 def test_one_address_is_slowed_down_and_the_account_is_not_locked(guarded):
+    """Ten tries are free; then a second, two seconds, four ..."""
     source = ("127.5.0.1", 0)
-    for i in range(12):
-        with contextlib.suppress(WireError):
-            login_seconds(guarded, "bob@example.test", f"guess{i}", source, want="-ERR")
     started = time.monotonic()
-    with contextlib.suppress(WireError):
-        login_seconds(guarded, "bob@example.test", "guess-late", source, want="-ERR")
-    assert time.monotonic() - started >= 0.8
-    assert login_seconds(guarded, "bob@example.test", source=("127.5.0.2", 0)) < 2
+    for i in range(12):
+        log_in(guarded, "bob@example.test", f"guess{i}", source, want="-ERR")
+    assert time.monotonic() - started >= 2.5
+    log_in(guarded, "bob@example.test", source=("127.5.0.2", 0))
 
 
 def test_a_good_login_comes_through_two_hundred_guessers(guarded):
-    """Within 2 s (the peer: 3.7 s or not at all); passwords are hashed at most two at a time, 64 MiB each."""
+    """It does not wait until theirs were hashed (the peer: 3.7 s or not at all); at most two at a time are, 64 MiB each."""
     stop = threading.Event()
-    login_seconds(guarded, "carol@example.test", source=("127.6.0.1", 0))
+    log_in(guarded, "carol@example.test", source=("127.6.0.1", 0))
 
     def guess(number):
         source = (f"127.7.{number % 20}.{number // 20 + 1}", 0)
@@ -310,12 +312,12 @@ def test_a_good_login_comes_through_two_hundred_guessers(guarded):
     for thread in guessers:
         thread.start()
     try:
-        time.sleep(2)
+        time.sleep(1)
         peak = 0
-        for _ in range(6):
-            assert login_seconds(guarded, "carol@example.test", source=("127.6.0.1", 0)) < 2
+        for _ in range(5):
+            with guarded.cpu_at_most(2, "authd"):  # twenty hashes; a guess of each would be two hundred
+                log_in(guarded, "carol@example.test", source=("127.6.0.1", 0))
             peak = max(peak, *(guarded.pss_kib().get(pid, 0) for pid in guarded.pids("authd")))
-            time.sleep(0.3)
         assert SANITIZED or peak < 150 * 1024, f"authd: {peak} KiB"
     finally:
         stop.set()
@@ -429,7 +431,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_message_bombs(site, name):
-    """Delivered (or refused) within 2 s, handed out within 1 s, and no process grows by 64 MB."""
+    """Delivered and handed out for some seconds of CPU time at most, and no process grows by 64 MB."""
     size = 20000 if name == "nested parts" else 150000
     before = site.pss_kib()
     with site.wire("smtp", timeout=60) as wire:
@@ -438,13 +440,11 @@ def test_message_bombs(site, name):
         wire.smtp("RCPT TO:<bob@example.test>", 250)
         wire.smtp("DATA", 354)
         wire.send(BOMBS[name](size))
-        started = time.monotonic()
-        wire.send(b".\r\n")
-        wire.expect(250)
-        assert time.monotonic() - started < 4
-    started = time.monotonic()
-    assert len(site.mailbox("bob")) == 1
-    assert time.monotonic() - started < 4
+        with site.cpu_at_most(4):
+            wire.send(b".\r\n")
+            wire.expect(250)
+    with site.cpu_at_most(4):
+        assert len(site.mailbox("bob")) == 1
     after = site.pss_kib()
     assert max(after[pid] - before.get(pid, 0) for pid in after) < 64 * 1024
     site.empty("bob")
