@@ -247,7 +247,8 @@ bool check_everything(const struct check_settings *settings, struct error *err)
 	bool ok;
 
 	ok = check_file(settings, "directory.db", &directory_kind, directory_rules, ARRAY_LEN(directory_rules), err) &&
-	     check_file(settings, "auth.db", &auth_kind, NULL, 0, err) && list_accounts(settings, &there, err);
+	     check_file(settings, "auth.db", &auth_kind, NULL, 0, err) && check_queue(settings, err) &&
+	     list_accounts(settings, &there, err);
 	if (ok && read_directory_ids(settings, &known, &unreadable)) {
 		if (known.count > 0)
 			qsort(known.ids, known.count, sizeof(*known.ids), compare_ids);

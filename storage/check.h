@@ -36,8 +36,8 @@ struct check_settings {
 	void *arg;
 };
 
-/* directory.db, auth.db and every account. True: all was looked at (findings or not); false: it could not be done. auth.db is
- * passed over when this process may not read it. */
+/* directory.db, auth.db, relay.db, events.db, queue.db with queue/, and every account. True: all was looked at (findings or not); false: it
+ * could not be done. What this process may not read (auth.db) is passed over. */
 bool check_site(const char *data_dir, bool repair, void (*finding)(void *arg, const struct finding *finding), void *arg,
         struct error *err);
 bool check_everything(const struct check_settings *settings, struct error *err);

@@ -3,7 +3,7 @@
 #include "storage/check_private.h"
 
 #include "base/clock.h"
-#include "storage/body.h"
+#include "storage/body_names.h"
 #include "storage/checksum.h"
 #include "storage/content.h"
 #include "storage/mail_sql.h"
@@ -20,31 +20,6 @@
 
 #define CONTENTS_AT_ONCE 100
 #define SETTLE_MS        1000 /* a commit that frees a body removes the file a moment later */
-
-struct names {
-	struct body_name *name;
-	size_t count, capacity;
-};
-
-static bool add_name(struct names *names, const char *text, struct error *err)
-{
-	if (names->count == names->capacity) {
-		size_t capacity = names->capacity == 0 ? 64 : names->capacity * 2;
-		struct body_name *bigger = realloc(names->name, capacity * sizeof(*bigger));
-
-		if (bigger == NULL)
-			return error_set(err, ERR_NO_MEMORY, "out of memory");
-		names->name = bigger;
-		names->capacity = capacity;
-	}
-	snprintf(names->name[names->count++].text, sizeof(names->name->text), "%s", text);
-	return true;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct body_name));
-}
 
 /* A body file that was not there may be one that was expunged since our read began: look again in a new one. */
 static bool look_again(
@@ -74,8 +49,8 @@ struct doubts {
 	unsigned count;
 };
 
-static bool check_body_file(
-        sqlite3_stmt *rows, const char *account_path, struct names *named, struct doubts *doubts, struct error *err)
+static bool check_body_file(sqlite3_stmt *rows, const char *account_path, struct body_names *named,
+        struct doubts *doubts, struct error *err)
 {
 	struct span file = database_text(rows, 3);
 	char name[BODY_NAME_LEN + 1];
@@ -86,7 +61,7 @@ static bool check_body_file(
 		doubts->ids[doubts->count++] = sqlite3_column_int64(rows, 0);
 	else
 		close(fd);
-	return !span_copy(file, name, sizeof(name)) || add_name(named, name, err);
+	return !span_copy(file, name, sizeof(name)) || body_names_add(named, name, err);
 }
 
 static void check_body_row(struct check *check, sqlite3_stmt *rows)
@@ -102,8 +77,8 @@ static void check_body_row(struct check *check, sqlite3_stmt *rows)
 }
 
 /* One read of at most CONTENTS_AT_ONCE messages after *last. */
-static bool check_some(struct check *check, struct database *database, const char *account_path, struct names *named,
-        int64_t *last, unsigned *count, struct error *err)
+static bool check_some(struct check *check, struct database *database, const char *account_path,
+        struct body_names *named, int64_t *last, unsigned *count, struct error *err)
 {
 	struct doubts doubts = { .count = 0 };
 	sqlite3_stmt *rows;
@@ -129,7 +104,7 @@ static bool check_some(struct check *check, struct database *database, const cha
 }
 
 static bool check_contents(struct check *check, struct database *database, const char *account_path,
-        struct names *named, struct error *err)
+        struct body_names *named, struct error *err)
 {
 	int64_t last = 0;
 	unsigned count;
@@ -141,48 +116,7 @@ static bool check_contents(struct check *check, struct database *database, const
 	return true;
 }
 
-static bool list_dir(const char *path, const char *prefix, struct names *there, struct error *err)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	struct stat st;
-	bool ok = true;
-
-	if (dir == NULL)
-		return error_errno(err, errno, path);
-	while (ok && (entry = readdir(dir)) != NULL) {
-		if (strlen(entry->d_name) == BODY_NAME_LEN && strncmp(entry->d_name, prefix, 2) == 0 &&
-		        fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		        clock_wall_ms() - (int64_t)st.st_ctim.tv_sec * 1000 > CHECK_YOUNG_MS)
-			ok = add_name(there, entry->d_name, err);
-	}
-	closedir(dir);
-	return ok;
-}
-
-/* The old files in blobs/. Read before the rows, so that a file whose row came meanwhile is not missed. */
-static bool list_files(const char *account_path, struct names *there, struct error *err)
-{
-	char path[DATABASE_PATH_MAX + 16], below[DATABASE_PATH_MAX + 32];
-	struct dirent *entry;
-	bool ok = true;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/blobs", account_path);
-	dir = opendir(path);
-	if (dir == NULL)
-		return error_errno(err, errno, path);
-	while (ok && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) != 2)
-			continue;
-		snprintf(below, sizeof(below), "%s/%.2s", path, entry->d_name);
-		ok = list_dir(below, entry->d_name, there, err);
-	}
-	closedir(dir);
-	return ok;
-}
-
-static void report_rubbish(struct check *check, const char *account_path, const struct names *rubbish)
+static void report_rubbish(struct check *check, const char *account_path, const struct body_names *rubbish)
 {
 	char path[DATABASE_PATH_MAX + 64];
 
@@ -201,33 +135,33 @@ static void report_rubbish(struct check *check, const char *account_path, const 
 	}
 }
 
-static bool find_rubbish(struct check *check, const char *account_path, const struct names *there, struct names *named,
-        struct error *err)
+bool check_rubbish(struct check *check, const char *account_path, const struct body_names *there,
+        struct body_names *named, struct error *err)
 {
-	struct names rubbish = { 0 };
+	struct body_names rubbish = { .name = NULL };
 	bool ok = true;
 
-	if (named->count > 0)
-		qsort(named->name, named->count, sizeof(*named->name), compare_names);
+	body_names_sort(named);
 	for (size_t i = 0; ok && i < there->count; i++) {
-		if (named->count == 0 || bsearch(&there->name[i], named->name, named->count, sizeof(*named->name),
-		                                 compare_names) == NULL)
-			ok = add_name(&rubbish, there->name[i].text, err);
+		if (!body_names_has(named, &there->name[i]))
+			ok = body_names_add(&rubbish, there->name[i].text, err);
 	}
 	if (ok)
 		report_rubbish(check, account_path, &rubbish);
-	free(rubbish.name);
+	body_names_free(&rubbish);
 	return ok;
 }
 
 bool check_bodies(struct check *check, struct database *database, const char *account_path, struct error *err)
 {
-	struct names there = { 0 }, named = { 0 };
+	struct body_names there = { .name = NULL }, named = { .name = NULL };
 	bool ok;
 
-	ok = list_files(account_path, &there, err) && check_contents(check, database, account_path, &named, err) &&
-	     find_rubbish(check, account_path, &there, &named, err);
-	free(there.name);
-	free(named.name);
+	/* before the rows, so that a file whose row came meanwhile is not missed */
+	ok = body_names_read(account_path, clock_wall_ms() - CHECK_YOUNG_MS, &there, err) &&
+	     check_contents(check, database, account_path, &named, err) &&
+	     check_rubbish(check, account_path, &there, &named, err);
+	body_names_free(&there);
+	body_names_free(&named);
 	return ok;
 }

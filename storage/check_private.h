@@ -2,6 +2,7 @@
 #ifndef STORAGE_CHECK_PRIVATE_H
 #define STORAGE_CHECK_PRIVATE_H
 
+#include "storage/body_names.h"
 #include "storage/check.h"
 #include "storage/database.h"
 
@@ -29,6 +30,12 @@ bool check_error_is_finding(struct check *check, const struct error *err);
 
 /* check_bodies.c: every message can be read as recorded; body files without a row. */
 bool check_bodies(struct check *check, struct database *database, const char *account_path, struct error *err);
+
+/* Of the files that are `there` in <path>/blobs, those that no row has `named`. */
+bool check_rubbish(struct check *check, const char *path, const struct body_names *there, struct body_names *named,
+        struct error *err);
+/* check_queue.c: queue.db and queue/. */
+bool check_queue(const struct check_settings *settings, struct error *err);
 
 extern const struct rule check_account_rules[];
 extern const size_t check_account_rule_count;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const steps[] = { schema_directory_1 };
+static const char *const steps[] = { schema_directory_1, schema_directory_2 };
 
 static const char *const statements[DIRECTORY_STATEMENT_COUNT] = {
 #define DIRECTORY_STATEMENT_SQL(name, sql) [name] = sql,
@@ -109,6 +109,12 @@ bool directory_domain_id(struct directory *directory, const char *domain, int64_
 	return step == STEP_ROW;
 }
 
+static int32_t number_or_configured(sqlite3_stmt *rows, int column)
+{
+	return sqlite3_column_type(rows, column) == SQLITE_NULL ? ACCOUNT_AS_CONFIGURED
+	                                                        : sqlite3_column_int(rows, column);
+}
+
 static bool read_account(sqlite3_stmt *rows, struct account_info *out, struct error *err)
 {
 	struct span local = database_text(rows, 1), domain = database_text(rows, 2);
@@ -122,6 +128,13 @@ static bool read_account(sqlite3_stmt *rows, struct account_info *out, struct er
 	out->quota_messages = (uint64_t)sqlite3_column_int64(rows, 5);
 	out->disabled = sqlite3_column_int64(rows, 6) != 0;
 	out->created_ms = sqlite3_column_int64(rows, 7);
+	out->options = (struct account_options) {
+		.file_sent = sqlite3_column_int(rows, 8) != 0,
+		.detail_folders = sqlite3_column_int(rows, 9) != 0,
+		.undo_seconds = number_or_configured(rows, 10),
+		.recipients_a_day = number_or_configured(rows, 11),
+		.new_recipients_a_day = number_or_configured(rows, 12),
+	};
 	return true;
 }
 
@@ -337,6 +350,28 @@ bool directory_set_quota(
 	if (bytes > INT64_MAX || messages > INT64_MAX)
 		return error_set(err, ERR_BAD_VALUE, "the quota is too large");
 	return change_account(directory, DIR_ACCOUNT_QUOTA, values, ARRAY_LEN(values), err);
+}
+
+static bool in_range(int32_t number, int32_t max)
+{
+	return number == ACCOUNT_AS_CONFIGURED || (number >= 0 && number <= max);
+}
+
+bool directory_set_options(
+        struct directory *directory, int64_t account_id, const struct account_options *options, struct error *err)
+{
+	const int32_t numbers[] = { options->undo_seconds, options->recipients_a_day, options->new_recipients_a_day };
+	struct value values[] = { V_INT(options->file_sent), V_INT(options->detail_folders), V_NULL, V_NULL, V_NULL,
+		V_INT(account_id) };
+
+	if (!in_range(numbers[0], ACCOUNT_UNDO_MAX) || !in_range(numbers[1], ACCOUNT_LIMIT_MAX) ||
+	        !in_range(numbers[2], ACCOUNT_LIMIT_MAX))
+		return error_set(err, ERR_BAD_VALUE, "the number is too large");
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (numbers[i] != ACCOUNT_AS_CONFIGURED)
+			values[2 + i] = V_INT(numbers[i]);
+	}
+	return change_account(directory, DIR_ACCOUNT_OPTIONS, values, ARRAY_LEN(values), err);
 }
 
 bool directory_remove_account(struct directory *directory, int64_t account_id, struct error *err)

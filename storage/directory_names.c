@@ -149,23 +149,61 @@ static bool alias_values(struct directory *directory, const struct address_key *
 	return true;
 }
 
-/* The target must be reachable, and the alias must not lead to itself: tried out before it is kept. */
-static bool add_alias(struct directory *directory, const struct address_key *address, const struct address_key *target,
-        struct error *err)
+/* What an SMTP command could not carry, or would read as something else. */
+static bool can_be_sent(struct span local, struct error *err)
+{
+	bool quoted = local.len > 2 && local.ptr[0] == '"' && local.ptr[local.len - 1] == '"';
+
+	for (size_t i = 0; i < local.len; i++) {
+		unsigned char c = (unsigned char)local.ptr[i];
+
+		if (c < ' ' || c == 127 || (!quoted && strchr(" <>\"@,;:\\", c) != NULL))
+			return error_set(err, ERR_BAD_ADDRESS, "not a local part that can be sent to");
+	}
+	return true;
+}
+
+static struct span local_of(struct span address)
+{
+	size_t at = 0;
+
+	(void)span_find_last(address, '@', &at);
+	return span_first(address, at);
+}
+
+/* The target must be reachable, when it is ours. Elsewhere its local part stays as given: only they know what its case means. */
+static bool look_at_target(struct directory *directory, const struct address_key *target, struct span given,
+        struct value values[5], struct error *err)
 {
 	struct resolution resolution;
-	struct value values[4];
+	int64_t domain;
+
+	if (directory_domain_id(directory, target->domain, &domain, err))
+		return directory_resolve_key(directory, target, &resolution, err);
+	if (err->code != ERR_NO_SUCH_DOMAIN || !can_be_sent(local_of(given), err))
+		return false;
+	values[3] = V_TEXT(local_of(given));
+	values[4] = V_INT(1);
+	return true;
+}
+
+/* The alias must not lead to itself: tried out before it is kept. */
+static bool add_alias(struct directory *directory, const struct address_key *address, const struct address_key *target,
+        struct span given, struct error *err)
+{
+	struct resolution resolution;
+	struct value values[5] = { [4] = V_INT(0) };
 
 	if (!alias_values(directory, address, target, values, err) ||
 	        !account_has(directory, values[0].number, address->local, err) ||
-	        !directory_resolve_key(directory, target, &resolution, err))
+	        !look_at_target(directory, target, given, values, err))
 		return false;
 	if (!database_run(directory->database, DIR_ALIAS_DELETE, values, 4, err))
 		return false;
 	if (database_changes(directory->database) > 0)
 		return error_set(err, ERR_EXISTS, "the alias is there already");
-	return database_run(directory->database, DIR_ALIAS_NEW, values, 4, err) &&
-	       directory_resolve_key(directory, target, &resolution, err) &&
+	return database_run(directory->database, DIR_ALIAS_NEW, values, 5, err) &&
+	       (values[4].number != 0 || directory_resolve_key(directory, target, &resolution, err)) &&
 	       directory_resolve_key(directory, address, &resolution, err);
 }
 
@@ -179,29 +217,41 @@ bool directory_add_alias(struct directory *directory, struct span address, struc
 		return error_set(err, ERR_BAD_ADDRESS, "a target is one address");
 	if (!directory_begin(directory, err))
 		return false;
-	return directory_end(directory, add_alias(directory, &from, &to, err), err);
+	return directory_end(directory, add_alias(directory, &from, &to, target, err), err);
 }
 
+/* One target, or all when `target` is NULL; one elsewhere has its local part as it was given. */
 static bool remove_alias(struct directory *directory, const struct address_key *address,
-        const struct address_key *target, bool all, struct error *err)
+        const struct address_key *target, struct span given, struct error *err)
 {
+	static const struct address_key none = { .local = "" };
 	struct value values[4];
 
-	if (!alias_values(directory, address, target, values, err) ||
-	        !database_run(
-	                directory->database, all ? DIR_ALIAS_DELETE_ALL : DIR_ALIAS_DELETE, values, all ? 2 : 4, err))
+	if (!alias_values(directory, address, target != NULL ? target : &none, values, err))
 		return false;
+	if (target == NULL) {
+		if (!database_run(directory->database, DIR_ALIAS_DELETE_ALL, values, 2, err))
+			return false;
+	} else {
+		if (!database_run(directory->database, DIR_ALIAS_DELETE, values, 4, err))
+			return false;
+		if (database_changes(directory->database) > 0)
+			return true;
+		values[3] = V_TEXT(local_of(given));
+		if (!database_run(directory->database, DIR_ALIAS_DELETE, values, 4, err))
+			return false;
+	}
 	return database_changes(directory->database) > 0 || error_set(err, ERR_NO_SUCH_ADDRESS, "no such alias");
 }
 
 bool directory_remove_alias(struct directory *directory, struct span address, struct span target, struct error *err)
 {
-	struct address_key from, to = { .local = "" };
+	struct address_key from, to;
 
 	if (!address_key(address, &from, err) || (target.len > 0 && !address_key(target, &to, err)) ||
 	        !directory_begin(directory, err))
 		return false;
-	return directory_end(directory, remove_alias(directory, &from, &to, target.len == 0, err), err);
+	return directory_end(directory, remove_alias(directory, &from, target.len > 0 ? &to : NULL, target, err), err);
 }
 
 static bool collect_aliases(struct directory *directory, struct span domain, struct lines *lines, struct error *err)

@@ -1,11 +1,12 @@
-/* storage/directory_sql.h — every statement on directory.db; the tables are in schema/directory-1.sql. */
+/* storage/directory_sql.h — every statement on directory.db; the tables are in schema/directory-1.sql and directory-2.sql. */
 #ifndef STORAGE_DIRECTORY_SQL_H
 #define STORAGE_DIRECTORY_SQL_H
 
 #include "storage/database.h"
 
 #define ACCOUNT_INFO_COLUMNS                                                                                           \
-	"a.account_id, l.local, d.name, a.name, a.quota_bytes, a.quota_messages, a.disabled, a.created "               \
+	"a.account_id, l.local, d.name, a.name, a.quota_bytes, a.quota_messages, a.disabled, a.created, "              \
+	"a.file_sent, a.detail_folders, a.undo_seconds, a.recipients_a_day, a.new_recipients_a_day "                   \
 	"FROM account a JOIN address l ON l.account_id = a.account_id AND l.login = 1 "                                \
 	"JOIN domain d ON d.domain_id = l.domain_id "
 
@@ -18,9 +19,9 @@
 	X(DIR_DOMAIN_ALIASES_DELETE, "DELETE FROM alias WHERE domain_id = ?")                                          \
 	X(DIR_DOMAINS, "SELECT d.name, (SELECT count(*) FROM address WHERE domain_id = d.domain_id AND login = 1), "   \
 	               "(SELECT count(*) FROM alias WHERE domain_id = d.domain_id) FROM domain d ORDER BY d.name")     \
-	X(DIR_ADDRESS, "SELECT a.account_id, a.quota_bytes, a.quota_messages FROM address l "                          \
+	X(DIR_ADDRESS, "SELECT a.account_id, a.quota_bytes, a.quota_messages, a.detail_folders FROM address l "        \
 	               "JOIN account a ON a.account_id = l.account_id WHERE l.domain_id = ? AND l.local = ?")          \
-	X(DIR_OLDEST, "SELECT a.account_id, a.quota_bytes, a.quota_messages FROM address l "                           \
+	X(DIR_OLDEST, "SELECT a.account_id, a.quota_bytes, a.quota_messages, a.detail_folders FROM address l "         \
 	              "JOIN account a ON a.account_id = l.account_id WHERE l.domain_id = ? "                           \
 	              "ORDER BY a.account_id LIMIT 1")                                                                 \
 	X(DIR_ADDRESS_NEW, "INSERT INTO address (domain_id, local, account_id, login) VALUES (?, ?, ?, ?)")            \
@@ -36,8 +37,13 @@
 	X(DIR_ACCOUNT_DELETE, "DELETE FROM account WHERE account_id = ?")                                              \
 	X(DIR_ACCOUNT_DISABLE, "UPDATE account SET disabled = ? WHERE account_id = ?")                                 \
 	X(DIR_ACCOUNT_QUOTA, "UPDATE account SET quota_bytes = ?, quota_messages = ? WHERE account_id = ?")            \
-	X(DIR_ALIAS, "SELECT target_local, target_domain FROM alias WHERE domain_id = ? AND local = ?")                \
-	X(DIR_ALIAS_NEW, "INSERT INTO alias (domain_id, local, target_domain, target_local) VALUES (?, ?, ?, ?)")      \
+	X(DIR_ACCOUNT_OPTIONS, "UPDATE account SET file_sent = ?, detail_folders = ?, undo_seconds = ?, "              \
+	                       "recipients_a_day = ?, new_recipients_a_day = ? WHERE account_id = ?")                  \
+	X(DIR_ALIAS, "SELECT target_local, target_domain, elsewhere FROM alias WHERE domain_id = ? AND local = ?")     \
+	X(DIR_ALIAS_NEW, "INSERT INTO alias (domain_id, local, target_domain, target_local, elsewhere) "               \
+	                 "VALUES (?, ?, ?, ?, ?)")                                                                     \
+	X(DIR_SITE, "SELECT value FROM site WHERE name = ?")                                                           \
+	X(DIR_SITE_NEW, "INSERT INTO site (name, value) VALUES (?, ?)")                                                \
 	X(DIR_ALIAS_DELETE, "DELETE FROM alias WHERE domain_id = ? AND local = ? AND target_domain = ? "               \
 	                    "AND target_local = ?")                                                                    \
 	X(DIR_ALIAS_DELETE_ALL, "DELETE FROM alias WHERE domain_id = ? AND local = ?")                                 \

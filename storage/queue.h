@@ -35,6 +35,7 @@
 #define QUEUE_DOMAIN_MAX     255 /* A-labels, lower case, no dot at the end; or an address literal "[192.0.2.1]" */
 #define QUEUE_ENVID_MAX      100 /* RFC 3461 §4.4, still in xtext */
 #define QUEUE_ORCPT_MAX      500 /* RFC 3461 §4.2, as sent */
+#define QUEUE_FOLDER_MAX     128
 #define QUEUE_REPLY_MAX      512 /* of the other server's words that are kept */
 #define QUEUE_RECIPIENTS_MAX 10000
 #define QUEUE_TAKE_MAX       100 /* recipients of one message handed out at once: RFC 5321 §4.5.3.1.8 */
@@ -120,7 +121,7 @@ struct queue_rcpt {
 	enum queue_kind kind;
 	char address[QUEUE_ADDRESS_MAX + 1];
 	int64_t account_id;
-	char folder[129];
+	char folder[QUEUE_FOLDER_MAX + 1];
 	char orcpt[QUEUE_ORCPT_MAX + 1];
 	unsigned notify;
 	uint8_t op_id[OP_ID_LEN];
@@ -188,6 +189,7 @@ struct queue_filter {
 	struct span sender;    /* exactly, or "@domain"; empty: any. "<>" for the null sender */
 	struct span recipient; /* the same */
 	int held;              /* -1: any, 0: waiting, 1: held */
+	bool tried;            /* only those that were tried before: ETRN may not end somebody's undo time */
 	int64_t older_than_ms; /* created before; 0: any */
 };
 struct queue_row {
@@ -195,7 +197,8 @@ struct queue_row {
 	struct queue_rcpt *recipient;
 	int64_t next_attempt_ms;
 };
-/* Recipients, oldest message first, `skip` of them left out, at most `limit`. each() returning false ends it. */
+/* Recipients, oldest message first, `skip` of them left out, at most `limit`. each() returning false ends it. Read in pieces, so what changes
+ * meanwhile may be seen or not; each() may use the queue. row->message has no recipients. */
 bool queue_list(struct queue *queue, const struct queue_filter *filter, uint64_t skip, uint64_t limit,
         bool (*each)(void *arg, const struct queue_row *row), void *arg, struct error *err);
 struct queue_counts {
@@ -204,7 +207,8 @@ struct queue_counts {
 	int64_t oldest_ms;
 };
 bool queue_count(struct queue *queue, int64_t now_ms, struct queue_counts *out, struct error *err);
-/* Each works on all recipients that the filter finds, in pieces of bounded length; *changed counts recipients. */
+/* Each works on all recipients that the filter finds, in pieces of bounded length; *changed counts recipients, also
+ * after an error: pieces before it stay changed. queue_retry counts those that are due already too. */
 bool queue_retry(
         struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err);
 bool queue_hold(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err);

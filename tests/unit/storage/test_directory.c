@@ -176,7 +176,8 @@ static void test_alias_refusals(void **state)
 		{ "alice@example.test", "bob@example.test", ERR_EXISTS },   /* an account's own address */
 		{ "sales@example.test", "alice@example.test", ERR_EXISTS }, /* there already */
 		{ "x@example.test", "nobody@example.test", ERR_NO_SUCH_ADDRESS },
-		{ "x@example.test", "a@example.org", ERR_NO_SUCH_DOMAIN },
+		{ "x@example.test", "a b@example.org", ERR_BAD_ADDRESS }, /* cannot be sent to */
+		{ "x@example.test", "a\r\nDATA@example.org", ERR_BAD_ADDRESS },
 		{ "x@example.org", "alice@example.test", ERR_NO_SUCH_DOMAIN },
 		{ "sales@example.test", "team@example.test", ERR_LIMIT }, /* leads to itself */
 		{ "x", "alice@example.test", ERR_BAD_ADDRESS },

@@ -1,0 +1,410 @@
+/* Looking at the queue, and changing it by hand. */
+#include "storage/address_key.h"
+#include "storage/queue_private.h"
+#include "storage/reserve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A filter in the form that QUEUE_FIND takes, see queue_sql.h. */
+struct finder {
+	struct value values[13];
+	char domain[DOMAIN_MAX + 1];
+	bool nothing; /* it is known that nothing is found */
+};
+
+enum { AFTER, UP_TO, HELD, ATTEMPTS, RCPT_HOW, RCPT, RCPT_DOMAIN, MESSAGE_HOW, SENDER_HOW, SENDER, OLDER, LIMIT, SKIP };
+enum { ANY, EXACTLY, ENDS_WITH };
+
+/* The address of a filter: "", "user@domain", "@domain" or "<>". */
+static int how_of(struct span *address)
+{
+	if (address->len == 0)
+		return ANY;
+	if (span_equal(*address, SPAN("<>")))
+		*address = SPAN("");
+	return address->len > 0 && address->ptr[0] == '@' ? ENDS_WITH : EXACTLY;
+}
+
+static bool message_of(struct database *database, struct span trace, int64_t *id, bool *found, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!DATABASE_QUERY(database, QUEUE_MESSAGE_BY_TRACE, &rows, err, V_TEXT(trace)))
+		return false;
+	step = database_step(database, rows, err);
+	*found = step == STEP_ROW;
+	if (*found)
+		*id = sqlite3_column_int64(rows, 0);
+	database_done(rows);
+	return step != STEP_FAILED;
+}
+
+/* Recipients of a domain are found by it in any form, when it is one: also where the address has it in another. */
+static struct span lane_domain(struct finder *finder, struct span recipient)
+{
+	struct error err;
+
+	if (recipient.len > 1 && domain_key(span_skip(recipient, 1), finder->domain, sizeof(finder->domain), &err))
+		return span_of(finder->domain);
+	return recipient.len > 1 && span_copy(span_skip(recipient, 1), finder->domain, sizeof(finder->domain))
+	               ? span_of(finder->domain) /* an address literal */
+	               : SPAN("?");              /* no lane has that name */
+}
+
+static bool finder_init(
+        struct finder *finder, struct database *database, const struct queue_filter *filter, struct error *err)
+{
+	struct span sender = filter->sender, recipient = filter->recipient;
+	int sender_how = how_of(&sender), recipient_how = how_of(&recipient);
+	int64_t id = 0;
+	bool found = true;
+
+	memset(finder, 0, sizeof(*finder));
+	if (filter->trace.len > 0 && !message_of(database, filter->trace, &id, &found, err))
+		return false;
+	finder->nothing = !found;
+	finder->values[AFTER] = V_INT(id > 0 ? (id << QUEUE_NUMBER_BITS) - 1 : -1);
+	finder->values[UP_TO] = V_INT(id > 0 ? id << QUEUE_NUMBER_BITS | QUEUE_NUMBER_MASK : INT64_MAX);
+	finder->values[HELD] = V_INT(filter->held);
+	finder->values[ATTEMPTS] = V_INT(filter->tried ? 1 : 0);
+	finder->values[RCPT_HOW] = V_INT(recipient_how);
+	finder->values[RCPT] = V_TEXT(recipient);
+	finder->values[RCPT_DOMAIN] = V_TEXT(lane_domain(finder, recipient));
+	finder->values[MESSAGE_HOW] = V_INT(sender_how != ANY || filter->older_than_ms > 0);
+	finder->values[SENDER_HOW] = V_INT(sender_how);
+	finder->values[SENDER] = V_TEXT(sender);
+	finder->values[OLDER] = V_INT(filter->older_than_ms);
+	return true;
+}
+
+/* At most `limit` recipients after the last ones; the finder remembers how far it came. */
+static bool find_some(struct finder *finder, struct database *database, uint64_t skip, uint64_t limit,
+        struct id_list *found, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	bool ok = true;
+
+	found->count = 0;
+	if (finder->nothing)
+		return true;
+	finder->values[LIMIT] = V_INT(limit);
+	finder->values[SKIP] = V_INT(skip > INT64_MAX ? INT64_MAX : skip);
+	if (!database_query(database, QUEUE_FIND, finder->values, ARRAY_LEN(finder->values), &rows, err))
+		return false;
+	while (ok && (step = database_step(database, rows, err)) == STEP_ROW)
+		ok = id_list_add(found, sqlite3_column_int64(rows, 0), err);
+	database_done(rows);
+	if (found->count > 0)
+		finder->values[AFTER] = V_INT(found->ids[found->count - 1]);
+	return ok && step == STEP_DONE;
+}
+
+/* Lists */
+
+struct listed {
+	struct queue_message message;
+	struct queue_rcpt recipient;
+};
+
+struct page {
+	struct listed *rows;
+	size_t count;
+	struct id_list ids;
+};
+
+static bool read_listed(struct database *database, int64_t id, struct listed *out, bool *found, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+	bool ok = true;
+
+	if (!DATABASE_QUERY(database, QUEUE_RCPT, &rows, err, V_INT(id)))
+		return false;
+	step = database_step(database, rows, err);
+	*found = step == STEP_ROW;
+	if (*found)
+		ok = queue_fill_rcpt(rows, &out->recipient, err);
+	database_done(rows);
+	return ok && step != STEP_FAILED &&
+	       (!*found || queue_fill_message(database, id >> QUEUE_NUMBER_BITS, &out->message, found, err));
+}
+
+static void empty_page(struct page *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		free(page->rows[i].message.message_id);
+	page->count = 0;
+}
+
+/* In one read transaction. */
+static bool read_page(
+        struct queue *queue, struct finder *finder, uint64_t skip, size_t limit, struct page *page, struct error *err)
+{
+	bool ok, found;
+
+	empty_page(page);
+	ok = find_some(finder, queue->reader, skip, limit, &page->ids, err);
+	for (size_t i = 0; ok && i < page->ids.count; i++) {
+		struct listed *row = &page->rows[page->count];
+
+		memset(row, 0, sizeof(*row));
+		ok = read_listed(queue->reader, page->ids.ids[i], row, &found, err);
+		if (ok && found)
+			page->count++;
+		else
+			free(row->message.message_id);
+	}
+	return ok;
+}
+
+static bool show_page(const struct page *page, bool (*each)(void *arg, const struct queue_row *row), void *arg)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		struct listed *listed = &page->rows[i];
+		const struct queue_row row = { &listed->message, &listed->recipient,
+			listed->recipient.next_attempt_ms };
+
+		if (!each(arg, &row))
+			return false;
+	}
+	return true;
+}
+
+struct listing {
+	const struct queue_filter *filter;
+	uint64_t skip, limit;
+	bool (*each)(void *arg, const struct queue_row *row);
+	void *arg;
+};
+
+/* Read in pieces, and shown between them: nothing is held while each() runs, which may use the queue. */
+static bool list_pieces(struct queue *queue, const struct listing *list, struct page *page, struct error *err)
+{
+	uint64_t left = list->limit, skip = list->skip;
+	struct finder finder;
+	bool ok = true, more = true, first = true;
+
+	while (ok && more && left > 0) {
+		size_t want = left < QUEUE_PIECE ? (size_t)left : QUEUE_PIECE;
+
+		if (!queue_begin_read(queue, err))
+			return false;
+		ok = (!first || finder_init(&finder, queue->reader, list->filter, err)) &&
+		     read_page(queue, &finder, skip, want, page, err);
+		queue_end_read(queue);
+		more = ok && page->ids.count == want;
+		left -= page->ids.count;
+		skip = 0;
+		first = false;
+		if (ok && !show_page(page, list->each, list->arg))
+			break;
+	}
+	return ok;
+}
+
+bool queue_list(struct queue *queue, const struct queue_filter *filter, uint64_t skip, uint64_t limit,
+        bool (*each)(void *arg, const struct queue_row *row), void *arg, struct error *err)
+{
+	const struct listing list = { filter, skip, limit, each, arg };
+	struct page page = { .rows = calloc(limit < QUEUE_PIECE ? limit + 1 : QUEUE_PIECE, sizeof(*page.rows)) };
+	bool ok;
+
+	if (page.rows == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	ok = list_pieces(queue, &list, &page, err);
+	empty_page(&page);
+	free(page.rows);
+	free(page.ids.ids);
+	return ok;
+}
+
+static bool count_rows(struct queue *queue, enum queue_statement which, const struct value *values, int count,
+        uint64_t out[3], struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!database_query(queue->reader, which, values, count, &rows, err))
+		return false;
+	step = database_step(queue->reader, rows, err);
+	for (int i = 0; step == STEP_ROW && i < 3; i++)
+		out[i] = (uint64_t)sqlite3_column_int64(rows, i); /* NULL, of an empty queue, is 0 */
+	database_done(rows);
+	return step == STEP_ROW;
+}
+
+bool queue_count(struct queue *queue, int64_t now_ms, struct queue_counts *out, struct error *err)
+{
+	uint64_t messages[3], rcpts[3];
+	bool ok;
+
+	if (!queue_begin_read(queue, err))
+		return false;
+	ok = count_rows(queue, QUEUE_COUNT_MESSAGES, NULL, 0, messages, err) &&
+	     count_rows(queue, QUEUE_COUNT_RCPTS, &V_INT(now_ms), 1, rcpts, err);
+	queue_end_read(queue);
+	if (ok)
+		*out = (struct queue_counts) {
+			.messages = messages[0],
+			.bytes = messages[1],
+			.oldest_ms = (int64_t)messages[2],
+			.recipients = rcpts[0],
+			.held = rcpts[1],
+			.waiting = rcpts[0] - rcpts[1],
+			.due = rcpts[2],
+		};
+	return ok;
+}
+
+/* Changes */
+
+struct admin_change {
+	bool (*apply)(struct queue_change *change, const struct admin_change *what, int64_t id, bool *found,
+	        struct error *err);
+	enum queue_statement statement;
+	int64_t now_ms;
+	struct span domain;
+	bool drops;
+};
+
+static bool apply_update(
+        struct queue_change *change, const struct admin_change *what, int64_t id, bool *found, struct error *err)
+{
+	const struct value values[] = { V_INT(id), V_INT(what->now_ms) };
+	bool has_time = what->statement == QUEUE_RCPT_RETRY || what->statement == QUEUE_RCPT_RELEASE;
+
+	if (!queue_touch(change, what->statement, values, has_time ? 2 : 1, found, err))
+		return false;
+	return !*found || !what->drops || id_list_add(&change->messages, id >> QUEUE_NUMBER_BITS, err);
+}
+
+static bool priority_of(struct queue_change *change, int64_t message, int *out, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!DATABASE_QUERY(change->database, QUEUE_MESSAGE_PRIORITY, &rows, err, V_INT(message)))
+		return false;
+	step = database_step(change->database, rows, err);
+	*out = step == STEP_ROW ? sqlite3_column_int(rows, 0) : 0;
+	database_done(rows);
+	return step != STEP_FAILED;
+}
+
+/* Both lanes are touched: the old one may have lost its last recipient, the new one is due when this recipient is. */
+static bool apply_move(
+        struct queue_change *change, const struct admin_change *what, int64_t id, bool *found, struct error *err)
+{
+	const struct value key = V_INT(id);
+	struct value values[2] = { key };
+	int64_t lane;
+	bool moved;
+	int priority;
+
+	if (!queue_touch(change, QUEUE_RCPT_LANE, &key, 1, found, err))
+		return false;
+	if (!*found)
+		return true;
+	if (!priority_of(change, id >> QUEUE_NUMBER_BITS, &priority, err) ||
+	        !queue_lane(change, what->domain, priority, INT64_MAX, &lane, err))
+		return false;
+	values[1] = V_INT(lane);
+	return queue_touch(change, QUEUE_RCPT_MOVE, values, 2, &moved, err) &&
+	       (!moved || id_list_add(&change->lanes, lane, err));
+}
+
+struct admin_run {
+	struct finder finder;
+	struct id_list ids;
+	bool started, more;
+};
+
+/* One transaction. */
+static bool change_piece(struct queue *queue, const struct queue_filter *filter, const struct admin_change *what,
+        struct admin_run *run, uint64_t *changed, struct error *err)
+{
+	struct queue_change change;
+	struct value before;
+	uint64_t count = 0;
+	bool ok, found;
+
+	if (!queue_change_begin(queue, &change, err))
+		return false;
+	run->started = run->started || finder_init(&run->finder, change.database, filter, err);
+	before = run->finder.values[AFTER];
+	ok = run->started && find_some(&run->finder, change.database, 0, QUEUE_PIECE, &run->ids, err);
+	for (size_t i = 0; ok && i < run->ids.count; i++) {
+		ok = what->apply(&change, what, run->ids.ids[i], &found, err);
+		count += ok && found ? 1 : 0;
+	}
+	ok = queue_change_end(&change, ok, NULL, err);
+	run->more = run->ids.count == QUEUE_PIECE;
+	if (!ok)
+		run->finder.values[AFTER] = before; /* the same piece again */
+	*changed += ok ? count : 0;
+	return ok;
+}
+
+static bool change_all(struct queue *queue, const struct queue_filter *filter, const struct admin_change *what,
+        uint64_t *changed, struct error *err)
+{
+	struct admin_run run = { .more = true };
+	bool ok = true;
+
+	*changed = 0;
+	while (ok && run.more) {
+		ok = change_piece(queue, filter, what, &run, changed, err);
+		if (!ok && err->code == ERR_NO_SPACE && reserve_release(queue->reserve))
+			ok = change_piece(queue, filter, what, &run, changed, err);
+	}
+	free(run.ids.ids);
+	if (*changed > 0)
+		queue_tell(queue);
+	return ok;
+}
+
+bool queue_retry(
+        struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err)
+{
+	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_RETRY, .now_ms = now_ms };
+
+	return change_all(queue, filter, &what, changed, err);
+}
+
+bool queue_hold(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err)
+{
+	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_HOLD };
+
+	return change_all(queue, filter, &what, changed, err);
+}
+
+bool queue_release(
+        struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err)
+{
+	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_RELEASE, .now_ms = now_ms };
+
+	return change_all(queue, filter, &what, changed, err);
+}
+
+bool queue_drop(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err)
+{
+	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_DONE, .drops = true };
+
+	return change_all(queue, filter, &what, changed, err);
+}
+
+bool queue_reroute(struct queue *queue, const struct queue_filter *filter, struct span domain, uint64_t *changed,
+        struct error *err)
+{
+	const struct admin_change what = { .apply = apply_move, .domain = domain };
+	size_t at;
+
+	if (domain.len == 0 || domain.len > QUEUE_DOMAIN_MAX || span_find(domain, '\0', &at)) {
+		*changed = 0;
+		return error_set(err, ERR_BAD_VALUE, "not a destination");
+	}
+	return change_all(queue, filter, &what, changed, err);
+}
