@@ -63,6 +63,7 @@ static void finish(struct imap_session *s)
 	const struct fetch *f = s->request->state;
 	size_t gone = f->gone + f->render.gone;
 
+	fetch_ahead_tidy(&s->ahead);
 	if (f->render.unknown_cte)
 		command_no(
 		        s, "UNKNOWN-CTE", "a part has a transfer encoding that is not known here"); /* RFC 3516 §4.3 */
@@ -95,7 +96,7 @@ static void run_chunk(struct imap_session *s)
 	struct fetch *f = s->request->state;
 	struct account *account = NULL;
 
-	if (fetch_render_needs_store(&f->plan) &&
+	if (!f->render.from_ahead && fetch_render_needs_store(&f->plan) &&
 	        !account_open(s->server->store, s->account_id, &account, &s->job_error))
 		return;
 	fetch_render_chunk(&f->render, account, &f->out[f->filling], &s->job_error);
@@ -174,7 +175,8 @@ static void start_slice(struct imap_session *s)
 		fail_chunk(s);
 		return;
 	}
-	if (fetch_render_needs_store(&f->plan) || f->slice.count > LOOP_MESSAGES) {
+	if (!fetch_render_from_ahead(&f->render) &&
+	        (fetch_render_needs_store(&f->plan) || f->slice.count > LOOP_MESSAGES)) {
 		session_work(s, WORKER_READ, run_chunk, on_chunk);
 		return;
 	}
@@ -377,6 +379,7 @@ static bool begin(struct imap_session *s, struct imap_request *req, struct fetch
 	f->plan.tell_uid = f->plan.tell_modseq = (s->enabled & ENABLED_CONDSTORE) != 0; /* RFC 7162 §3.2.4 */
 	f->sets_seen = f->plan.sets_seen && !s->view->read_only;
 	fetch_render_init(&f->render, &f->plan, f->mailbox_id, &s->binary);
+	f->render.ahead = &s->ahead;
 	return true;
 }
 

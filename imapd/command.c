@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "imapd/fetch_ahead.h"
 #include "imapd/session_private.h"
 #include "imapd/view.h"
 
@@ -213,6 +214,8 @@ static void run(struct imap_session *s, struct imap_request *req, const struct c
 		return;
 	}
 	req->command = command;
+	if (command->run != cmd_fetch)
+		fetch_ahead_free(&s->ahead); /* the client is done with it */
 	if (!(command->states & s->state))
 		command_bad(s, wrong_state(s, command));
 	else if ((command->flags & COMMAND_NEEDS_PRIVACY) && !session_is_private(s))

@@ -38,6 +38,26 @@ static bool append(struct buffer *out, struct span piece, struct error *err)
 	return buffer_append_span(out, piece) || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
+static int64_t message_id_of(const struct fetch_render *render)
+{
+	return render->slice->messages[render->message].row.message_id;
+}
+
+/* From the store, or with what follows in one read. */
+static bool read_store(
+        const struct fetch_render *render, uint64_t at, size_t len, struct buffer *out, struct error *err)
+{
+	struct fetch_ahead *ahead = render->ahead != NULL ? *render->ahead : NULL;
+	int64_t id = message_id_of(render);
+	struct span piece;
+	size_t size;
+
+	if (!fetch_ahead_wants(ahead, id, at, len, &size))
+		return message_read(render->account, id, at, len, out, err);
+	return message_read(render->account, id, at, size, &ahead->octets, err) &&
+	       (!fetch_ahead_find(ahead, id, at, len, &piece) || append(out, piece, err));
+}
+
 static bool read_octets(void *arg, uint64_t at, size_t len, struct buffer *out, struct error *err)
 {
 	const struct fetch_render *render = arg;
@@ -45,6 +65,8 @@ static bool read_octets(void *arg, uint64_t at, size_t len, struct buffer *out, 
 	size_t before = out->len, begin = 0;
 	struct span piece;
 
+	if (render->ahead != NULL && fetch_ahead_find(*render->ahead, message_id_of(render), at, len, &piece))
+		return append(out, piece, err);
 	if (octets_in_memory(stored, at, len, &piece))
 		return append(out, piece, err);
 	if (at < stored->header.len) {
@@ -54,7 +76,7 @@ static bool read_octets(void *arg, uint64_t at, size_t len, struct buffer *out, 
 	}
 	if (stored->rest.len > 0 && octets_in_memory(stored, at + begin, len - begin, &piece))
 		return append(out, piece, err);
-	if (!message_read(render->account, stored->message_id, at + begin, len - begin, out, err))
+	if (!read_store(render, at + begin, len - begin, out, err))
 		return false;
 	return out->len - before == len || damaged(render, "it is shorter than recorded", err);
 }
@@ -163,6 +185,14 @@ static void set_octets(struct fetch_literal *literal, const struct fetch_item *i
 	literal->len = range.len;
 }
 
+static void set_ahead(struct fetch_render *render, const struct fetch_item *item, uint64_t at, uint64_t len,
+        struct fetch_literal *literal)
+{
+	if (!render->in_literal) /* else it was noted when it began */
+		fetch_ahead_note(render->ahead, message_id_of(render), item, at, len);
+	set_octets(literal, item, at, len);
+}
+
 static bool cut_fields(struct fetch_render *render, const struct plan_item *planned, const struct section_place *place,
         struct fetch_literal *literal, struct error *err)
 {
@@ -253,6 +283,10 @@ bool fetch_literal_find(
 	bool found;
 
 	*literal = (struct fetch_literal) { LITERAL_NONE };
+	if (render->ahead != NULL && fetch_ahead_has(*render->ahead, message_id_of(render), item)) {
+		set_ahead(render, item, (*render->ahead)->at, (*render->ahead)->len, literal);
+		return true;
+	}
 	if (!find_place(render, section, &place, &found, err))
 		return false;
 	if (!found && item->kind == FETCH_BINARY_SIZE)
@@ -265,7 +299,10 @@ bool fetch_literal_find(
 		return find_binary(render, item, &place, literal, err);
 	if (section->text == SECTION_HEADER_FIELDS || section->text == SECTION_HEADER_FIELDS_NOT)
 		return cut_fields(render, planned, &place, literal, err);
-	set_octets(literal, item, place.at, place.len);
+	if (render->ahead != NULL && render->stored->in_file)
+		set_ahead(render, item, place.at, place.len, literal);
+	else
+		set_octets(literal, item, place.at, place.len);
 	return true;
 }
 

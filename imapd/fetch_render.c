@@ -32,11 +32,35 @@ void fetch_render_begin(struct fetch_render *render, const struct fetch_slice *s
 	render->sent = 0;
 	render->in_message = false;
 	render->in_literal = false;
+	render->from_ahead = false;
 }
 
 bool fetch_render_needs_store(const struct fetch_plan *plan)
 {
 	return plan->wants != 0 || plan->save_dates;
+}
+
+static bool item_is_ahead(const struct fetch_render *render, const struct fetch_item *item)
+{
+	switch (item->kind) {
+	case FETCH_UID:
+	case FETCH_FLAGS:
+	case FETCH_RFC822_SIZE:
+	case FETCH_MODSEQ:
+	case FETCH_EMAILID: return true;
+	default: return fetch_ahead_has(*render->ahead, render->slice->messages[0].row.message_id, item);
+	}
+}
+
+bool fetch_render_from_ahead(struct fetch_render *render)
+{
+	if (render->ahead == NULL || *render->ahead == NULL || render->slice->count != 1)
+		return false;
+	for (size_t i = 0; i < render->plan->count; i++)
+		if (!item_is_ahead(render, render->plan->items[i].item))
+			return false;
+	render->from_ahead = true;
+	return true;
 }
 
 bool fetch_render_done(const struct fetch_render *render)
@@ -302,7 +326,7 @@ static bool walk(struct fetch_render *render, size_t count, struct error *err)
 	if (render->plan->save_dates &&
 	        !mailbox_save_dates(render->account, render->mailbox_id, slice->uids + at, count, render->dates, err))
 		return false;
-	if (render->plan->wants == 0) {
+	if (render->plan->wants == 0 || render->from_ahead) {
 		while (render->message < end && render_message(render, NULL))
 			;
 		return true;

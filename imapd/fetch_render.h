@@ -16,6 +16,7 @@
 #define IMAPD_FETCH_RENDER_H
 
 #include "imapd/binary.h"
+#include "imapd/fetch_ahead.h"
 #include "imapd/fetch_plan.h"
 #include "imapd/fetch_slice.h"
 #include "imapd/settings.h"
@@ -30,7 +31,8 @@ struct fetch_render {
 	/* Set by the caller, once a command: */
 	const struct fetch_plan *plan;
 	int64_t mailbox_id;
-	struct binary_map **map; /* the session's, of the part it decoded last; made at need */
+	struct binary_map **map;    /* the session's, of the part it decoded last; made at need */
+	struct fetch_ahead **ahead; /* the session's; NULL: nothing is read ahead */
 	/* ... and for each slice; then message, item and sent begin at 0. */
 	const struct fetch_slice *slice;
 
@@ -40,6 +42,7 @@ struct fetch_render {
 	uint64_t sent;   /* octets of this item's literal that are out */
 	bool in_message; /* "* n FETCH (" is out */
 	bool in_literal; /* its "{n}" is out */
+	bool from_ahead; /* fetch_render_from_ahead() */
 
 	/* What came of the messages so far. */
 	size_t gone;
@@ -72,8 +75,10 @@ void fetch_render_init(
 void fetch_render_free(struct fetch_render *render);
 void fetch_render_begin(struct fetch_render *render, const struct fetch_slice *slice);
 bool fetch_render_needs_store(const struct fetch_plan *plan);
+/* True: the slice is one message, and what is wanted of it was read ahead: it needs no store after all. */
+bool fetch_render_from_ahead(struct fetch_render *render);
 
-/* Appends the next chunk to out (empty, limit FETCH_OUT_MAX). account: NULL where the plan needs no store. False: *err, the store as a whole
+/* Appends the next chunk to out (empty, limit FETCH_OUT_MAX). account: NULL where no store is needed. False: *err, the store as a whole
  * cannot be read, or memory is out, or `cut`; what is in out is whole and may be sent, unless cut. */
 bool fetch_render_chunk(struct fetch_render *render, struct account *account, struct buffer *out, struct error *err);
 bool fetch_render_done(const struct fetch_render *render);

@@ -5,6 +5,7 @@
 #include "imapd/capability.h"
 #include "imapd/command.h"
 #include "imapd/compress.h"
+#include "imapd/fetch_ahead.h"
 #include "imapd/reader.h"
 #include "imapd/session_private.h"
 #include "imapd/view.h"
@@ -56,6 +57,7 @@ void session_release(struct imap_session *s)
 	buffer_free(&s->parked);
 	free(s->saved);
 	free(s->binary);
+	fetch_ahead_free(&s->ahead);
 	free(s);
 	server_check_empty(server);
 }
@@ -229,6 +231,7 @@ void session_unselect(struct imap_session *s)
 	view_close(&s->view);
 	free(s->saved);
 	free(s->binary);
+	fetch_ahead_free(&s->ahead);
 	s->saved = NULL;
 	s->binary = NULL;
 	s->state = AUTHENTICATED;

@@ -44,6 +44,7 @@ struct imap_request;
 struct reader;   /* imapd/reader.h */
 struct compress; /* imapd/compress.h */
 struct binary_map;
+struct fetch_ahead;
 struct view;  /* imapd/view.h */
 struct watch; /* imapd/watch.h: what this process knows of the accounts its sessions use */
 
@@ -116,6 +117,7 @@ struct imap_session {
 	char login[AUTH_LOGIN_MAX + 1];
 	struct view *view;
 	struct binary_map *binary; /* of the part that BINARY decoded last (imapd/binary.h), or NULL */
+	struct fetch_ahead *ahead; /* of the part it takes in pieces (imapd/fetch_ahead.h), or NULL */
 	struct uid_list *saved;    /* "$" (RFC 5182): see view.h; NULL: empty */
 
 	struct worker_job job; /* the one that the command waits for */

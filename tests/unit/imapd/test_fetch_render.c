@@ -24,6 +24,7 @@ static struct {
 } stored[MESSAGES];
 static unsigned disk_fails_at; /* the n-th call from now; 0: never */
 static size_t octets_read;
+static unsigned reads, walks; /* calls of message_read() and messages_read() */
 
 static bool disk_fails(struct error *err)
 {
@@ -35,6 +36,7 @@ bool messages_read(struct account *account, const int64_t *ids, size_t count, un
 {
 	(void)account;
 	(void)wants;
+	walks++;
 	if (disk_fails(err))
 		return false;
 	for (size_t i = 0; i < count; i++) {
@@ -69,6 +71,7 @@ bool message_read(struct account *account, int64_t message_id, uint64_t offset, 
 	if (stored[message_id - 100].missing)
 		return error_set(err, ERR_NO_SUCH_MESSAGE, "gone");
 	octets_read += size;
+	reads++;
 	return buffer_append_span(out, span_first(span_skip(stored[message_id - 100].text, (size_t)offset), size));
 }
 
@@ -476,13 +479,112 @@ static void test_disk_fails(void **state)
 	fetch_end(&fetch);
 }
 
+/* A part in pieces, over many commands: the same octets, and few reads once two pieces have come in turn. */
+static void take_pieces(struct fetch_ahead **ahead, uint64_t from, uint64_t size, unsigned count, struct buffer *got)
+{
+	struct fetch_item item = section_item(FETCH_SECTION, part_1, SECTION_WHOLE);
+	const size_t number = 2;
+	struct fetch fetch;
+
+	item.partial = true;
+	item.size = size;
+	for (unsigned i = 0; i < count; i++) {
+		struct span all, head;
+		size_t open;
+
+		item.offset = from + i * size;
+		fetch_begin(&fetch, &item, 1, &number, 1);
+		fetch.render.ahead = ahead;
+		(void)fetch_render_from_ahead(&fetch.render);
+		fetch_run(&fetch);
+		assert_true(fetch.ok && fetch.render.failure.code == ERR_NONE);
+		all = buffer_span(&fetch.all);
+		assert_true(span_find(all, '\n', &open));
+		head = span_skip(all, open + 1);
+		assert_true(head.len >= 3 && buffer_append_span(got, span_first(head, head.len - 3)));
+		fetch_ahead_tidy(ahead);
+		fetch_end(&fetch);
+	}
+}
+
+static void test_ahead(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t from, size;
+		unsigned count, reads_max;
+		bool kept; /* more is to come */
+	} rows[] = {
+		{ "one piece", 0, 65536, 1, 1, true },
+		{ "two", 65536, 65536, 2, 2, true },
+		{ "all", 0, 65536, 33, 2 + 2 * MIB / FETCH_AHEAD + 1, false },
+		{ "small ones", 0, 1000, 500, 3, true },
+		{ "beyond the end", 2 * MIB - 70000, 65536, 3, 2, false },
+		{ "too large", 0, FETCH_AHEAD / 2 + 1, 4, 6, true },
+	};
+	struct span part = buffer_span(&big);
+	struct fetch_ahead *ahead = NULL;
+	size_t header, total;
+	struct buffer got;
+
+	(void)state;
+	header = (size_t)stored[2].summary.header_len;
+	total = part.len - header;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct span want = span_skip(part, header + (size_t)(rows[i].from < total ? rows[i].from : total));
+
+		buffer_init(&got, 16 * MIB);
+		reads = 0;
+		take_pieces(&ahead, rows[i].from, rows[i].size, rows[i].count, &got);
+		want = span_first(want, (size_t)rows[i].size * rows[i].count);
+		assert_int_equal(got.len, want.len);
+		assert_memory_equal(got.data, want.ptr, want.len);
+		assert_in_range(reads, 1, rows[i].reads_max);
+		assert_int_equal(ahead != NULL, rows[i].kept);
+		fetch_ahead_free(&ahead);
+		buffer_free(&got);
+	}
+}
+
+/* Pieces that do not follow each other are read as they are asked for; another section takes the place of the first. */
+static void test_ahead_out_of_turn(void **state)
+{
+	static const uint64_t offsets[] = { 65536, 0, 300000, 65536, 1000000 };
+	struct fetch_item whole = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
+	struct fetch_ahead *ahead = NULL;
+	struct fetch fetch;
+	const size_t number = 2;
+	struct buffer got;
+
+	(void)state;
+	buffer_init(&got, 16 * MIB);
+	octets_read = 0;
+	for (size_t i = 0; i < LEN(offsets); i++)
+		take_pieces(&ahead, offsets[i], 65536, 1, &got);
+	assert_true(octets_read <= LEN(offsets) * 65536);
+	take_pieces(&ahead, 0, 65536, 3, &got); /* now there is something to be read ahead of */
+	assert_true(ahead->octets.len > 0);
+	walks = 0;
+	fetch_begin(&fetch, &whole, 1, &number, 1);
+	fetch.render.ahead = &ahead;
+	assert_false(fetch_render_from_ahead(&fetch.render));
+	fetch_run(&fetch);
+	assert_true(walks > 0);
+	fetch_ahead_tidy(&ahead);
+	assert_null(ahead);
+	fetch_end(&fetch);
+	buffer_free(&got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_items), cmocka_unit_test(test_long_header), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_eight_bit), cmocka_unit_test(test_several), cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_binary_chunks), cmocka_unit_test(test_unknown_cte),
-		cmocka_unit_test(test_disk_fails), cmocka_unit_test(test_missing), /* last: it spoils the store */
+		cmocka_unit_test(test_disk_fails), cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_ahead_out_of_turn),
+		cmocka_unit_test(test_missing), /* last: it spoils the store */
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
