@@ -3,13 +3,13 @@
 #include "imapd/list_names.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -155,10 +155,11 @@ static void long_patterns(void **state)
 	assert_int_equal(match("", pattern, name), NO);
 }
 
-static int64_t time_of_bomb(size_t len)
+/* CPU time: how busy the machine is does not count. */
+static clock_t time_of_bomb(size_t len)
 {
 	char pattern[1024], name[1024];
-	int64_t begin = clock_mono_ms();
+	clock_t begin = clock();
 
 	for (size_t i = 0; i + 2 < len; i += 2)
 		memcpy(pattern + i, "*a", 2);
@@ -167,13 +168,13 @@ static int64_t time_of_bomb(size_t len)
 	name[len] = '\0';
 	for (unsigned i = 0; i < 200; i++)
 		assert_int_equal(match("", pattern, name), NO);
-	return clock_mono_ms() - begin;
+	return clock() - begin;
 }
 
 /* Backtracking would take longer than the sun has left. */
 static void wildcard_bombs_are_cheap(void **state)
 {
-	assert_true(time_of_bomb(1000) < 2000);
+	assert_true(time_of_bomb(1000) < 2 * CLOCKS_PER_SEC);
 }
 
 static void too_many_wildcards_are_refused(void **state)

@@ -161,7 +161,7 @@ static void nobody_there(void **state)
 	while (outcome.calls == 0)
 		uv_run(&loop, UV_RUN_ONCE);
 	assert_int_equal(outcome.answer.status, AUTH_UNAVAILABLE);
-	assert_in_range((uv_hrtime() - start) / 1000000, AUTH_CONNECT_MS - 100, AUTH_CONNECT_MS + 2000);
+	assert_in_range((uv_hrtime() - start) / 1000000, AUTH_CONNECT_MS - 100, AUTH_CONNECT_MS + 60000);
 }
 
 static void bad_reply_drops_the_connection(void **state)
