@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from harness.site import DOMAIN, HOSTNAME, PASSWORD, PORTS
-from harness.wire import Wire, WireError, plain_token
+from harness.wire import TIMEOUT, Wire, WireError, plain_token
 
 C_LINE = re.compile(r"C(\+?)(?:\(([^)]*)\))?:(?: (.*))?$", re.S)
 S_WORDS = {"has", "hasnt", "lines", "to"}
@@ -89,7 +89,7 @@ class Session:
 class Player:
     def __init__(self, site, port, steps, name="dialog"):
         self.site, self.steps, self.name = site, steps, name
-        self.port, self.timeout = port, 20.0
+        self.port, self.timeout = port, TIMEOUT
         self.sessions, self.current = {}, "main"
         self.variables = {"hostname": HOSTNAME.encode(), "domain": DOMAIN.encode()}
         self.shown = []

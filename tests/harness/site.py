@@ -25,7 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.wire import Wire, plain_token
+from harness.wire import TIMEOUT, Wire, plain_token
 
 TESTS = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("POSTHOUSE_BUILD", TESTS.parent / "build")).resolve()
@@ -388,7 +388,7 @@ class Site:
 
     # --- clients
 
-    def wire(self, port="smtp", address="127.0.0.1", tls=None, timeout=20.0, greeting=True, source=None):
+    def wire(self, port="smtp", address="127.0.0.1", tls=None, timeout=TIMEOUT, greeting=True, source=None):
         wire = Wire((address, self.ports[port]), timeout=timeout, source=source)
         if tls if tls is not None else port.endswith("s"):
             wire.start_tls(self.ca.context(), HOSTNAME)
