@@ -12,7 +12,9 @@ struct scan_job {
 	struct worker_job job;
 	struct scan *scan;
 	unsigned number;
-	bool active; /* the loop's: submitted, not yet back */
+	bool active;    /* the loop's: submitted, not yet back */
+	bool has_block; /* the job's while it runs, the loop's between two slices: that one is not finished */
+	size_t first, count;
 };
 
 struct scan {
@@ -57,24 +59,28 @@ static void run(struct worker_job *job)
 	struct scan *scan = mine->scan;
 	int64_t until = clock_mono_ms() + SCAN_SLICE_MS;
 	struct error err;
-	size_t first, count;
 
 	do {
-		if (!take_block(scan, &first, &count))
+		if (!mine->has_block && !take_block(scan, &mine->first, &mine->count))
 			return;
-		if (!scan->plan.work(scan->plan.arg, mine->number, first, count, &err)) {
+		mine->has_block = false;
+		if (!scan->plan.work(scan->plan.arg, mine->number, mine->first, mine->count, &err)) {
 			note_failure(scan, &err);
 			return;
 		}
+		mine->has_block =
+		        scan->plan.is_unfinished != NULL && scan->plan.is_unfinished(scan->plan.arg, mine->number);
 	} while (clock_mono_ms() < until);
 }
 
-static bool has_more(struct scan *scan)
+/* For this job: a block of its own to go on with, or one that nobody has taken. */
+static bool has_more(struct scan_job *job)
 {
+	struct scan *scan = job->scan;
 	bool more;
 
 	pthread_mutex_lock(&scan->mutex);
-	more = !scan->failed && scan->next < scan->plan.count;
+	more = !scan->failed && (job->has_block || scan->next < scan->plan.count);
 	pthread_mutex_unlock(&scan->mutex);
 	return more;
 }
@@ -129,7 +135,7 @@ static void on_done(struct worker_job *job)
 	struct scan *scan = mine->scan;
 
 	mine->active = false;
-	if (!scan->abandoned && has_more(scan)) {
+	if (!scan->abandoned && has_more(mine)) {
 		submit(mine);
 		add_help(scan);
 		if (scan->plan.slice != NULL)

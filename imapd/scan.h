@@ -24,6 +24,9 @@ struct scan_plan {
 	size_t (*block)(void *arg, size_t first);
 	/* On a worker: job 0 or 1, for memory of its own. False: *err is set, and the scan ends. */
 	bool (*work)(void *arg, unsigned job, size_t first, size_t count, struct error *err);
+	/* Asked after it, also on the worker: there is more to do in the same block, and work() is to be called again, perhaps in the next slice. May
+	 * be NULL. */
+	bool (*is_unfinished)(void *arg, unsigned job);
 	void (*slice)(void *arg); /* on the loop, after a slice that was not the last; may be NULL */
 	void (*done)(void *arg, const struct error *failed); /* failed: NULL when all went well */
 	void (*release)(void *arg);

@@ -140,6 +140,11 @@ static bool run_work(void *arg, unsigned job, size_t first, size_t count, struct
 	return search_run_work(((struct search_command *)arg)->run, job, first, count, err);
 }
 
+static bool run_is_unfinished(void *arg, unsigned job)
+{
+	return search_run_is_unfinished(((struct search_command *)arg)->run, job);
+}
+
 void search_command_scan(struct search_command *command, const struct scan_plan *plan,
         void (*on_scanned)(struct search_command *command))
 {
@@ -177,9 +182,11 @@ static void on_run_done(struct search_command *command)
 
 static void start_run(struct search_command *command)
 {
-	struct scan_plan plan = {
-		.count = search_run_count(command->run), .parallel = true, .block = run_block, .work = run_work
-	};
+	struct scan_plan plan = { .count = search_run_count(command->run),
+		.parallel = true,
+		.block = run_block,
+		.work = run_work,
+		.is_unfinished = run_is_unfinished };
 	struct error err;
 
 	if (!search_run_is_cheap(command->run))

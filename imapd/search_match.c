@@ -14,6 +14,7 @@
 #define FIELD_TEXT_MAX (16 * MIB) /* of one field, decoded and folded */
 #define KEEP_TEXT      (64 * KIB) /* kept from one message to the next */
 #define DAY            (24 * 3600)
+#define DECODE_COST    8 /* decoding and folding an octet takes as long as looking for a string in so many */
 
 struct field_text {
 	bool ready;
@@ -30,6 +31,8 @@ struct search_match {
 	bool has_header; /* only during search_match_header() */
 	bool all_fed;
 	bool failed;
+	uint64_t allowance; /* octets that may still be looked through */
+	bool held_up;
 
 	bool viewed; /* envelope is that of this message, up to this field */
 	enum envelope_field viewed_upto;
@@ -92,11 +95,21 @@ static struct span field_text(struct search_match *m, enum envelope_field field)
 	return buffer_span(&text->folded);
 }
 
+static void spend(struct search_match *m, size_t octets)
+{
+	m->allowance -= m->allowance < octets ? m->allowance : octets;
+}
+
 static bool match_field(struct search_match *m, const struct search_node *node)
 {
 	enum envelope_field field = field_of(node->kind);
+	struct span text;
 
-	return envelope_has(view(m, field), field) && text_find(&node->needle, field_text(m, field));
+	if (!envelope_has(view(m, field), field))
+		return false;
+	text = field_text(m, field);
+	spend(m, text.len);
+	return text_find(&node->needle, text);
 }
 
 static int64_t day_of(int64_t unix_seconds)
@@ -179,12 +192,14 @@ static bool match_header(struct search_match *m, const struct search_node *node)
 	struct header_field field;
 
 	header_reader_init(&reader, m->header);
+	spend(m, m->header.len);
 	while (header_next(&reader, &field)) {
 		if (!span_equal_nocase(field.name, node->name))
 			continue;
 		if (node->needle.folded.len == 0)
 			return true;
 		buffer_clear(&m->plain);
+		spend(m, field.value.len * DECODE_COST);
 		m->failed = m->failed || !message_text_value(field.value, &m->scratch, &m->plain);
 		if (text_find(&node->needle, buffer_span(&m->plain)))
 			return true;
@@ -197,8 +212,22 @@ static enum verdict verdict_of(bool matches)
 	return matches ? VERDICT_YES : VERDICT_NO;
 }
 
+/* Has the level of this key come, but no time for it? */
+static bool must_wait(struct search_match *m, const struct search_node *node)
+{
+	bool now =
+	        (node->level == LEVEL_COLUMNS && m->stored != NULL) || (node->level == LEVEL_HEADER && m->has_header);
+
+	if (!now || m->allowance > 0)
+		return false;
+	m->held_up = true;
+	return true;
+}
+
 static enum verdict leaf(struct search_match *m, const struct search_node *node)
 {
+	if (must_wait(m, node))
+		return VERDICT_OPEN;
 	if (node->level == LEVEL_ROW)
 		return verdict_of(match_row(m, node));
 	if (node->level == LEVEL_COLUMNS && m->stored != NULL)
@@ -283,6 +312,7 @@ struct search_match *search_match_new(const struct search_program *program)
 	if (m == NULL)
 		return NULL;
 	m->program = program;
+	m->allowance = UINT64_MAX;
 	buffer_init(&m->scratch, FIELD_TEXT_MAX);
 	buffer_init(&m->plain, FIELD_TEXT_MAX);
 	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++)
@@ -349,7 +379,7 @@ enum verdict search_match_columns(struct search_match *m, const struct stored_me
 
 	m->stored = stored;
 	m->save_date = save_date;
-	m->viewed = false;
+	m->viewed = m->held_up = false;
 	for (unsigned i = 0; i < ENVELOPE_FIELDS; i++)
 		if (m->fields[i].ready)
 			forget_field(&m->fields[i]);
@@ -364,6 +394,7 @@ enum verdict search_match_header(struct search_match *m, struct span header)
 
 	m->header = header;
 	m->has_header = true;
+	m->held_up = false;
 	verdict = evaluate(m, 0);
 	m->has_header = false;
 	return verdict;
@@ -380,6 +411,16 @@ enum verdict search_match_end(struct search_match *m)
 	m->failed = !message_text_finish(m->text) || m->failed;
 	m->all_fed = true;
 	return evaluate(m, 0);
+}
+
+void search_match_allow(struct search_match *m, uint64_t octets)
+{
+	m->allowance = octets;
+}
+
+bool search_match_held_up(const struct search_match *match)
+{
+	return match->held_up;
 }
 
 bool search_match_failed(const struct search_match *match)

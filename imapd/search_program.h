@@ -65,6 +65,10 @@ void search_match_save(const struct search_match *match, uint8_t *state);
 void search_match_resume(struct search_match *match, const struct view_message *row, const uint8_t *state);
 /* Adds LEVEL_COLUMNS; its spans need live only during the call. save_date: unix seconds, 0 when unknown. */
 enum verdict search_match_columns(struct search_match *match, const struct stored_message *stored, int64_t save_date);
+/* From now on strings are looked for in so many octets, counted for each key anew; then keys are left OPEN, and the message is held up: it goes
+ * on where it was when it is asked the same again, after search_match_allow() or put aside meanwhile. At most one key is looked at beyond that. */
+void search_match_allow(struct search_match *match, uint64_t octets);
+bool search_match_held_up(const struct search_match *match); /* the last call left keys out */
 /* Adds LEVEL_HEADER: the header block. */
 enum verdict search_match_header(struct search_match *match, struct span header);
 /* LEVEL_TEXT: the message in pieces; when the verdict is not OPEN the rest need not come. end: says that all has come, decides what is open. */

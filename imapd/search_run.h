@@ -20,9 +20,10 @@ struct search_run *search_run_new(struct search_program *program, struct view_me
         struct store *store, int64_t account_id, int64_t mailbox_id);
 void search_run_free(struct search_run **run);
 
-/* block, work and count for scan_start(); arg is the run. */
+/* block, work, is_unfinished and count for scan_start(); arg is the run. */
 size_t search_run_block(void *run, size_t first);
 bool search_run_work(void *run, unsigned job, size_t first, size_t count, struct error *err);
+bool search_run_is_unfinished(void *run, unsigned job);
 /* Needs nothing but the index: so cheap that it may be done at once. */
 bool search_run_is_cheap(const struct search_run *run);
 

@@ -183,8 +183,10 @@ static void *work_thread(void *arg)
 		pthread_mutex_unlock(&w->mutex);
 		if (count == 0)
 			return NULL;
-		if (!w->run(w->arg, job, first, count, &err))
-			die(&err);
+		do {
+			if (!w->run(w->arg, job, first, count, &err))
+				die(&err);
+		} while (w->run == search_run_work && search_run_is_unfinished(w->arg, job));
 	}
 }
 
