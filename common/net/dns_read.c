@@ -48,9 +48,10 @@ static bool is_label(struct span label)
 
 static bool is_all_digits(struct span label)
 {
-	uint64_t n;
-
-	return label.len > 0 && (span_number(label, UINT64_MAX, &n) || label.len > 19);
+	for (size_t i = 0; i < label.len; i++)
+		if (!ascii_is_digit((unsigned char)label.ptr[i]))
+			return false;
+	return true;
 }
 
 bool dns_clean_name(struct span name, char out[DNS_NAME_MAX + 1])
@@ -78,7 +79,7 @@ bool dns_clean_name(struct span name, char out[DNS_NAME_MAX + 1])
  * (RFC 3597 §4). */
 static bool take_label(struct span *in, unsigned len, char *out, size_t *used)
 {
-	if (len > LABEL_MAX || in->len < len || *used + len + 1 > NAME_WIRE - 1)
+	if (len > LABEL_MAX || in->len < len || *used + (*used > 0) + len > NAME_WIRE - 2)
 		return false;
 	if (*used > 0)
 		out[(*used)++] = '.';

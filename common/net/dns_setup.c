@@ -181,6 +181,7 @@ static const struct option general[] = {
 	{ "rrset-cache-size:", "8m" },
 	{ "key-cache-size:", "2m" },
 	{ "trust-anchor-signaling:", "no" },
+	{ "max-query-restarts:", "16" }, /* CNAMEs followed by a question of their own; DNS_CNAMES_MAX */
 };
 
 /* Who forwards may have answers of his own for private addresses. */
