@@ -12,6 +12,10 @@ _Static_assert(SETTINGS_CERTIFICATES_MAX <= TLS_CERTIFICATES_MAX, "all that the 
 struct program {
 	struct settings settings;
 	struct smtp_server server;
+	uv_timer_t flush_timer;
+	bool flush_timer_open;
+	struct worker_job flush_job;
+	bool flushing; /* the job is under way */
 };
 
 static const struct daemon_port ports[] = {
@@ -22,7 +26,8 @@ static const struct daemon_port ports[] = {
 
 /* The store without auth.db. */
 static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare", "/directory.db", "/directory.db-wal",
-	"/directory.db-shm", "/directory.db-lock", NULL };
+	"/directory.db-shm", "/directory.db-lock", "/queue", "/queue.db", "/queue.db-wal", "/queue.db-shm",
+	"/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock", NULL };
 static const char *const readable[] = { "/proc/self/fd", NULL }; /* linkat(2) of an unnamed spool file */
 
 static void take_frame(const struct settings *settings, struct daemon_settings *out)
@@ -89,7 +94,41 @@ static bool open_store(void *arg, struct error *err)
 	};
 
 	return store_open(&store, &program->server.accept.store, err) &&
-	       directory_open(settings->server.data_dir, &program->server.accept.directory, err);
+	       directory_open(settings->server.data_dir, &program->server.accept.directory, err) &&
+	       queue_open(settings->server.data_dir, &program->server.accept.queue, err) &&
+	       event_log_open(settings->server.data_dir, true, settings->explain.keep_days,
+	               &program->server.accept.events, err);
+}
+
+/* --- the story of messages is written down now and then ------------------------------------------------------------ */
+
+static void flush_events(struct worker_job *job)
+{
+	events_flush(container_of(job, struct program, flush_job)->server.accept.events);
+}
+
+static void events_flushed(struct worker_job *job)
+{
+	container_of(job, struct program, flush_job)->flushing = false;
+}
+
+static void on_flush_timer(uv_timer_t *timer)
+{
+	struct program *program = container_of(timer, struct program, flush_timer);
+
+	if (program->flushing || !event_log_wants_flush(program->server.accept.events))
+		return;
+	program->flushing = true;
+	program->flush_job = (struct worker_job) { .run = flush_events, .done = events_flushed, .lane = WORKER_WRITE };
+	worker_submit(program->server.pool, &program->flush_job);
+}
+
+static void start_flushing(struct program *program, uv_loop_t *loop)
+{
+	uv_timer_init(loop, &program->flush_timer);
+	uv_unref((uv_handle_t *)&program->flush_timer);
+	uv_timer_start(&program->flush_timer, on_flush_timer, EVENTS_FLUSH_MS, EVENTS_FLUSH_MS);
+	program->flush_timer_open = true;
 }
 
 static void on_empty(void *arg)
@@ -106,6 +145,10 @@ static bool start(void *arg, struct daemon *daemon, struct error *err)
 	server->pool = daemon_pool(daemon);
 	server->on_empty = on_empty;
 	server->arg = daemon;
+	if (!network_parse_list(
+	            server->settings.relay_networks, server->relay_networks, &server->relay_network_count, err))
+		return false;
+	start_flushing(program, daemon_loop(daemon));
 	return auth_client_new_in(daemon_loop(daemon), program->settings.server.data_dir, &server->auth, err);
 }
 
@@ -143,12 +186,17 @@ static void stop(void *arg)
 	struct program *program = arg;
 
 	auth_client_close(&program->server.auth);
+	if (program->flush_timer_open)
+		uv_close((uv_handle_t *)&program->flush_timer, NULL);
+	program->flush_timer_open = false;
 }
 
 static void close_store(void *arg)
 {
 	struct program *program = arg;
 
+	event_log_close(&program->server.accept.events);
+	queue_close(&program->server.accept.queue);
 	directory_close(&program->server.accept.directory);
 	store_close(&program->server.accept.store);
 }

@@ -28,7 +28,7 @@ struct smtpd_settings {
 	bool expn;                       /* for who has logged in */
 	uint32_t recipients_a_day;       /* of one account, elsewhere; 0: no limit. Its own setting goes first */
 	uint32_t new_recipients_a_day;
-	int64_t undo_ms;    /* what users send waits so long; the longer of this and the account's own */
+	int64_t undo_ms;    /* what users send waits so long; the account's own setting goes first */
 	int64_t give_up_ms; /* queue_entry.expires_ms is so long after the arrival */
 	unsigned keep_days; /* of events */
 };
@@ -40,6 +40,9 @@ struct smtpd_settings {
 #define DATA_MIN_RATE    100  /* octets per second (net/conn.h): slowloris in DATA */
 #define HARVEST_DELAY_MS 1000 /* before each refusal once HARVEST_FREE recipients were unknown */
 
+#define LIMIT_CHECKED_AT_RCPT                                                                                          \
+	100 /* recipients elsewhere of one message that are held against the limits of a day together */
+
 /* Patience: per session. The reply after the last one is 421. The first two, and bad_commands above, begin anew with each
  * accepted message. */
 #define IDLE_COMMANDS_MAX 100  /* NOOP, RSET, VRFY, HELP, EHLO and other commands that bring no mail */
@@ -49,7 +52,9 @@ struct smtpd_settings {
 #define HARVEST_MAX       100
 
 /* A message */
+#define RCPTS_MAX           10000     /* recipients that the sender writes; [smtp] max_recipients may ask for fewer */
 #define ACCOUNTS_MAX        4096      /* accounts that one message may reach, over all its recipients */
+#define REMOTES_MAX         5000      /* addresses elsewhere, the same; together below QUEUE_RECIPIENTS_MAX */
 #define COMMAND_READ_SIZE   (4 * KIB) /* before login one session costs at most 16 KiB */
 #define DATA_READ_SIZE      (64 * KIB)
 #define DATA_CHUNK_MAX      (64 * KIB) /* handed to the disk at once */

@@ -1,4 +1,5 @@
-/* storage/address_key.h — addresses in the one form in which they are stored and compared. For storage/ only.
+/* storage/address_key.h — addresses in the one form in which they are stored and compared. For storage/, and for who queues
+ * by domain.
  *
  * Domain: A-labels (RFC 5890 §2.3.2.1), lower case, without a dot at the end. Local part: NFC, ASCII letters in lower
  * case. Address literals ("[192.0.2.1]") are nobody's domain here. */

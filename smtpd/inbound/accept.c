@@ -1,8 +1,11 @@
 #include "smtpd/inbound/accept.h"
 
+#include "base/clock.h"
 #include "message/address.h"
 #include "message/header.h"
 #include "storage/mailbox.h"
+
+#include <stdlib.h>
 
 /* --- the sender ------------------------------------------------------------------------------------------------ */
 
@@ -62,13 +65,33 @@ bool accept_sender(const struct accept_context *context, const struct sender_req
 	return true;
 }
 
+bool accept_sender_options(
+        const struct accept_context *context, int64_t account_id, struct sender_options *out, struct error *err)
+{
+	const struct smtpd_settings *settings = context->settings;
+	struct account_info info;
+	const struct account_options *own = &info.options;
+
+	if (!directory_account(context->directory, account_id, &info, err))
+		return false;
+	*out = (struct sender_options) {
+		.file_sent = own->file_sent,
+		.undo_ms = own->undo_seconds < 0 ? settings->undo_ms : 1000 * (int64_t)own->undo_seconds,
+		.limits.recipients_a_day =
+		        own->recipients_a_day < 0 ? settings->recipients_a_day : (uint32_t)own->recipients_a_day,
+		.limits.new_recipients_a_day = own->new_recipients_a_day < 0 ? settings->new_recipients_a_day
+		                                                             : (uint32_t)own->new_recipients_a_day,
+	};
+	return true;
+}
+
 /* --- a recipient ----------------------------------------------------------------------------------------------- */
 
 /* RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in a further transaction. */
 static bool recipient_count(
         const struct accept_context *context, const struct recipient_request *request, struct error *err)
 {
-	if (request->recipients_so_far >= context->settings->max_recipients)
+	if (request->envelope->rcpt_count >= context->settings->max_recipients)
 		return error_set(
 		        err, ERR_LIMIT, "too many recipients: at most %u a message", context->settings->max_recipients);
 	return true;
@@ -93,25 +116,6 @@ bool accept_recipient_now(
 		if (!recipient_checks_now[i](context, request, err))
 			return false;
 	return true;
-}
-
-/* RFC 5321 §3.6.1: a source route was dropped by the grammar; "%" and "!" in a local part are just characters. So the only
- * question is whether the domain after the last "@" is ours. */
-static bool recipient_is_ours(const struct accept_context *context, const struct recipient_request *request,
-        struct resolution *out, struct error *err)
-{
-	const struct smtp_path *recipient = request->recipient;
-
-	if (directory_resolve(context->directory, path_local(recipient), recipient->domain, out, err))
-		return true;
-	switch (err->code) {
-	case ERR_NO_SUCH_DOMAIN:
-		return error_set(err, ERR_NO_SUCH_DOMAIN, "relaying denied: mail for this domain is not taken here");
-	case ERR_NO_SUCH_ADDRESS: return error_set(err, ERR_NO_SUCH_ADDRESS, "no such mailbox here");
-	case ERR_LIMIT: /* the admin can mend an alias loop, so the sender may try again */
-		return error_set(err, ERR_TEMPORARY, "this address cannot be resolved now, try again later");
-	default: return false;
-	}
 }
 
 static bool usage_of(struct store *store, int64_t id, struct account_usage *usage, struct error *err)
@@ -143,9 +147,27 @@ static bool target_has_room(const struct accept_context *context, uint64_t size,
 	return true;
 }
 
-static bool recipient_has_room(const struct accept_context *context, const struct recipient_request *request,
-        struct resolution *out, struct error *err)
+static bool recipient_is_routed(const struct accept_context *context, const struct recipient_request *request,
+        struct routing *out, struct error *err)
 {
+	const struct routing_request routing = {
+		.recipient = request->recipient,
+		.may_relay = request->may_relay,
+		.null_sender = request->null_sender,
+		.unix_seconds = clock_wall_ms() / 1000,
+	};
+
+	if (!routing_find(context->directory, &routing, out, err))
+		return false;
+	error_clear(err); /* of a look that found nothing on the way */
+	return true;
+}
+
+static bool recipient_has_room(const struct accept_context *context, const struct recipient_request *request,
+        struct routing *routing, struct error *err)
+{
+	const struct resolution *out = &routing->resolution;
+
 	for (size_t i = 0; i < out->count; i++)
 		if (!target_has_room(context, request->size, out->targets[i].account_id, out->targets[i].quota_bytes,
 		            out->targets[i].quota_messages, err))
@@ -153,17 +175,72 @@ static bool recipient_has_room(const struct accept_context *context, const struc
 	return true;
 }
 
-typedef bool recipient_store_check(
-        const struct accept_context *, const struct recipient_request *, struct resolution *, struct error *);
-static recipient_store_check *const recipient_checks[] = { recipient_is_ours, recipient_has_room };
+static bool has_limits(int64_t account_id, const struct sender_options *options)
+{
+	return account_id != 0 && (options->limits.recipients_a_day > 0 || options->limits.new_recipients_a_day > 0);
+}
+
+/* The addresses elsewhere that the sender wrote to himself (what an alias leads to is the admin's doing), and room for one more. */
+static bool written_remotes(const struct envelope *envelope, struct span **out, size_t *count, struct error *err)
+{
+	struct span *list = malloc((envelope->remote_count + 1) * sizeof(*list));
+
+	if (list == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
+	*count = 0;
+	for (size_t i = 0; i < envelope->remote_count; i++)
+		if (envelope->remotes[i].alias.len == 0)
+			list[(*count)++] = envelope_text(envelope, envelope->remotes[i].address);
+	*out = list;
+	return true;
+}
+
+/* promises.md has stolen passwords send to thousands. In a long list only the newest is looked at here, and all of it before it is
+ * queued: else n recipients would cost n * n look-ups. */
+static bool recipient_within_limits(const struct accept_context *context, const struct recipient_request *request,
+        const struct routing *routing, bool *limited, struct error *err)
+{
+	struct span *list;
+	size_t count;
+	bool ok;
+
+	if (routing->remote[0] == '\0' || !has_limits(request->account_id, request->options))
+		return true;
+	if (!written_remotes(request->envelope, &list, &count, err))
+		return false;
+	if (count > LIMIT_CHECKED_AT_RCPT)
+		count = 0;
+	list[count++] = span_of(routing->remote);
+	ok = queue_may_send(
+	        context->queue, request->account_id, &request->options->limits, list, count, clock_wall_ms(), err);
+	*limited = !ok && err->code == ERR_LIMIT;
+	free(list);
+	return ok;
+}
+
+bool accept_sending(const struct accept_context *context, int64_t account_id, const struct sender_options *options,
+        const struct envelope *envelope, struct error *err)
+{
+	struct span *list;
+	size_t count;
+	bool ok;
+
+	if (envelope->remote_count == 0 || !has_limits(account_id, options))
+		return true;
+	if (!written_remotes(envelope, &list, &count, err))
+		return false;
+	ok = count == 0 ||
+	     queue_may_send(context->queue, account_id, &options->limits, list, count, clock_wall_ms(), err);
+	free(list);
+	return ok;
+}
 
 bool accept_recipient(const struct accept_context *context, const struct recipient_request *request,
-        struct resolution *out, struct error *err)
+        struct routing *out, bool *limited, struct error *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(recipient_checks); i++)
-		if (!recipient_checks[i](context, request, out, err))
-			return false;
-	return true;
+	*limited = false;
+	return recipient_is_routed(context, request, out, err) && recipient_has_room(context, request, out, err) &&
+	       recipient_within_limits(context, request, out, limited, err);
 }
 
 /* --- the message ----------------------------------------------------------------------------------------------- */
@@ -245,8 +322,38 @@ static bool message_author(
 	return found == 1 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
 }
 
+static bool is_delivered_to(struct span header, struct span address)
+{
+	struct header_reader reader;
+	struct header_field field;
+
+	header_reader_init(&reader, header);
+	while (header_next(&reader, &field))
+		if (span_equal_nocase(field.name, SPAN("Delivered-To")) &&
+		        span_equal_nocase(span_trim(field.value), address))
+			return true;
+	return false;
+}
+
+/* What an alias sends on carries Delivered-To with its address: when it comes back it would go round until its Received fields are too many. */
+static bool message_comes_back(
+        const struct accept_context *context, const struct message_request *request, struct error *err)
+{
+	const struct envelope *envelope = request->envelope;
+
+	(void)context;
+	for (size_t i = 0; i < envelope->remote_count; i++) {
+		struct span alias = envelope_text(envelope, envelope->remotes[i].alias);
+		bool known = i > 0 && span_equal(alias, envelope_text(envelope, envelope->remotes[i - 1].alias));
+
+		if (alias.len > 0 && !known && is_delivered_to(request->header, alias))
+			return error_set(err, ERR_LIMIT, "mail loop: this address has forwarded the message before");
+	}
+	return true;
+}
+
 typedef bool message_check(const struct accept_context *, const struct message_request *, struct error *);
-static message_check *const message_checks[] = { message_hops, message_author };
+static message_check *const message_checks[] = { message_hops, message_comes_back, message_author };
 
 bool accept_message(const struct accept_context *context, const struct message_request *request, struct error *err)
 {

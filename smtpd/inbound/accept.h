@@ -6,15 +6,24 @@
 #ifndef SMTPD_INBOUND_ACCEPT_H
 #define SMTPD_INBOUND_ACCEPT_H
 
+#include "smtpd/inbound/envelope.h"
 #include "smtpd/settings.h"
-#include "smtpd/syntax/params.h"
-#include "storage/directory.h"
+#include "storage/events.h"
 #include "storage/store.h"
 
 struct accept_context {
 	const struct smtpd_settings *settings;
 	struct directory *directory;
 	struct store *store;
+	struct queue *queue;
+	struct event_log *events;
+};
+
+/* Who sends, where it is a user of ours: what is set for the account. */
+struct sender_options {
+	bool file_sent;
+	int64_t undo_ms;
+	struct sending_limits limits;
 };
 
 struct sender_request {
@@ -24,25 +33,35 @@ struct sender_request {
 
 struct recipient_request {
 	const struct smtp_path *recipient;
-	int64_t account_id;       /* who logged in; 0 on port 25 */
-	bool smtputf8;            /* said by MAIL */
-	uint64_t size;            /* announced by MAIL, or 0 */
-	size_t recipients_so_far; /* accepted for this message */
+	int64_t account_id;                   /* who logged in; 0 on port 25 */
+	const struct sender_options *options; /* of the account */
+	bool may_relay;                       /* logged in, in relay_networks, or a program on this machine */
+	bool smtputf8;                        /* said by MAIL */
+	bool null_sender;
+	uint64_t size;                   /* announced by MAIL, or 0 */
+	const struct envelope *envelope; /* accepted for this message so far */
 };
 
 struct message_request {
 	struct span header; /* the block as received */
 	int64_t account_id; /* who logged in; 0 on port 25 */
+	const struct envelope *envelope;
 };
 
 bool accept_sender_now(const struct accept_context *context, const struct sender_request *request, struct error *err);
 bool accept_sender(const struct accept_context *context, const struct sender_request *request, struct error *err);
+/* For accounts; blocking. */
+bool accept_sender_options(
+        const struct accept_context *context, int64_t account_id, struct sender_options *out, struct error *err);
 
 bool accept_recipient_now(
         const struct accept_context *context, const struct recipient_request *request, struct error *err);
-/* Fills *out with the accounts that the recipient reaches. */
+/* Fills *out with where the recipient leads. *limited: refused because the account has sent enough for today. */
 bool accept_recipient(const struct accept_context *context, const struct recipient_request *request,
-        struct resolution *out, struct error *err);
+        struct routing *out, bool *limited, struct error *err);
+/* The same limit for all of a message together, once more before it is queued: others may have been sent meanwhile. */
+bool accept_sending(const struct accept_context *context, int64_t account_id, const struct sender_options *options,
+        const struct envelope *envelope, struct error *err);
 
 /* After the end of data, before anything is stored. */
 bool accept_message(const struct accept_context *context, const struct message_request *request, struct error *err);

@@ -1,46 +1,35 @@
-/* smtpd/inbound/deliver.h — a received message into the mailboxes of all its accounts, durably, each exactly once.
+/* smtpd/inbound/deliver.h — a received message to where it goes: into the mailboxes of all its accounts, each exactly once, or into the
+ * queue; durably.
  *
- *   deliver_start -> [prepare: checks, summary, hash] -> commit per account -> (partly failed: record) -> done
- *                                                                        \-> (a retry: forget) -------/
+ *   deliver_start -+-> all here, and now: [prepare] -> commit per account -+-> all took it: [sender's copy] ---------------> done
+ *                  |                                                       +-> none did -------------------------------> done
+ *                  |                                                       +-> some did: the others go to the queue --+> done
+ *                  |                                                                                                  +> record ids -> done
+ *                  +-> somebody elsewhere, or later, or to be reported: [prepare] -> queue ---------------------------> done
  *
  * One account: prepare and commit are one job, so one hop to a worker and back; jobs that wait for the same account become
- * one transaction (group commit). Several accounts: prepare once, then one job for each account, side by side.
+ * one transaction (group commit), and so do those that wait for the queue. Several accounts: prepare once, then one job for each
+ * account, side by side. What is large is prepared in a job of its own before it waits for the queue, or others would wait for it.
  *
- * Exactly once: when some accounts took the message and others could not, the sender is told to try again (there is no queue
- * yet to keep the rest), and the successful ones record the operation id, BLAKE2b-128 over sender, account and the octets
- * received; the retry finds it and does nothing there. Every delivery looks for its id. Once all have the message the id is
- * taken back: who sends the same octets again means it.
+ * What some mailboxes took and others could not (full, damaged, no disk) is ours from then on (RFC 5321 §4.4): the queue tries the others
+ * again and reports. When it cannot be written either, the sender is told to try again, and the successful ones record the
+ * operation id, BLAKE2b-128 over sender, account and the octets received; the retry finds it and does nothing there. Every delivery
+ * looks for its id. Once all have the message the id is taken back: who sends the same octets again means it.
  *
- * Owner: the delivery owns itself from deliver_start() until done() has returned; spool, targets and trace belong to the
+ * A report on success (RFC 3461 §5.2.3) is made by the relay in the transaction in which the recipient leaves the queue: so exactly once.
+ *
+ * Owner: the delivery owns itself from deliver_start() until done() has returned; what the request names belongs to the
  * caller and must live until then. Thread: deliver_start() and done() on the loop. done() comes exactly once, later. */
 #ifndef SMTPD_INBOUND_DELIVER_H
 #define SMTPD_INBOUND_DELIVER_H
 
-#include "net/worker.h"
-#include "smtpd/inbound/accept.h"
-#include "smtpd/inbound/received.h"
-#include "storage/spool.h"
-
-struct delivery_target {
-	int64_t account_id;
-	uint64_t quota_bytes;    /* 0: no limit */
-	uint64_t quota_messages; /* 0: no limit */
-};
-
-struct delivery_request {
-	const struct accept_context *accept;
-	struct worker_pool *pool;
-	struct spool *spool;
-	const struct delivery_target *targets; /* each account once */
-	size_t target_count;                   /* at least 1 */
-	const struct trace *trace;             /* its spans must live as long */
-	int64_t account_id;                    /* who logged in; 0 on port 25 */
-	int64_t received_ms;                   /* internal date */
-};
+#include "smtpd/inbound/prepare.h"
 
 struct delivery_outcome {
-	struct error error; /* ERR_NONE: in every mailbox, and would survive a power cut */
-	bool partial;       /* some mailboxes took it: the reply must ask for another try */
+	struct error error; /* ERR_NONE: in every mailbox or in the queue, and would survive a power cut */
+	bool limited;       /* refused: the account has sent enough for today */
+	bool partial;       /* refused, but some mailboxes took it: the reply must ask for another try */
+	bool queued;        /* (some of) it is in the queue */
 	unsigned already;   /* accounts where an earlier try had succeeded */
 };
 

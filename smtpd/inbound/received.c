@@ -35,11 +35,25 @@ static void append_peer(struct buffer *out, struct span peer)
 	buffer_printf(out, "([%s%.*s])", span_find(peer, ':', &at) ? "IPv6:" : "", SPAN_FMT(peer));
 }
 
-bool trace_write(struct buffer *out, const struct trace *trace)
+bool trace_write_return_path(struct buffer *out, struct span sender)
 {
-	buffer_printf(out, "Return-Path: <%.*s>\r\nReceived: from %.*s ", SPAN_FMT(trace->sender),
-	        SPAN_FMT(shown_helo(trace)));
+	return buffer_printf(out, "Return-Path: <%.*s>\r\n", SPAN_FMT(sender));
+}
+
+/* From-domain has to be there (RFC 5321 §4.4); its TCP-info need not. */
+static void append_from(struct buffer *out, const struct trace *trace)
+{
+	if (trace->authenticated) {
+		buffer_append_text(out, "Received: from submission");
+		return;
+	}
+	buffer_printf(out, "Received: from %.*s ", SPAN_FMT(shown_helo(trace)));
 	append_peer(out, trace->peer);
+}
+
+bool trace_write_received(struct buffer *out, const struct trace *trace)
+{
+	append_from(out, trace);
 	buffer_printf(out, "\r\n\tby %.*s with %s", SPAN_FMT(trace->hostname), trace_protocol(trace));
 	if (trace->tls_version.len > 0)
 		buffer_printf(out, " (%.*s %.*s)", SPAN_FMT(trace->tls_version), SPAN_FMT(trace->tls_cipher));

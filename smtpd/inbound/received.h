@@ -28,9 +28,12 @@ struct trace {
 /* RFC 3848 and RFC 6531 §4.3: "ESMTPSA", "UTF8SMTPS", ... */
 const char *trace_protocol(const struct trace *trace);
 
-/* Appends Return-Path and Received: final delivery, so Return-Path is the very top (RFC 5321 §4.4). One in the message itself
- * stays where it is: bytes are stored as they came. False when out is full. */
-bool trace_write(struct buffer *out, const struct trace *trace);
+/* Appends Return-Path: final delivery only, and then it is the very top (RFC 5321 §4.4). One in the message itself stays where it is: bytes are
+ * stored as they came. False when out is full. */
+bool trace_write_return_path(struct buffer *out, struct span sender);
+/* Appends Received. Of who logged in neither address nor name of the client is told: where people are is nobody's business
+ * (RFC 5321 §7.6 allows it; the log and `posthouse explain` have them). */
+bool trace_write_received(struct buffer *out, const struct trace *trace);
 
 /* Appends Date and Message-ID if `header` (the block as received) has none. RFC 6409 §8.2, §8.3. Nothing is taken away: a
  * Bcc field that the client sent stays, for only the client knows to whom which copy goes (RFC 5322 §3.6.3). */

@@ -25,6 +25,9 @@ bool recipient_cache_find(const struct recipient_cache *cache, const struct dire
 	out->targets[0].account_id = place->account_id;
 	out->targets[0].quota_bytes = 0;
 	out->targets[0].quota_messages = 0;
+	out->targets[0].detail_folders = false;
+	out->remote_count = 0;
+	out->remote_text_len = 0;
 	out->catch_all = place->catch_all;
 	memcpy(out->detail, place->detail, sizeof(out->detail));
 	return true;
@@ -32,8 +35,9 @@ bool recipient_cache_find(const struct recipient_cache *cache, const struct dire
 
 static bool is_plain(const struct resolution *resolution)
 {
-	return resolution->count == 1 && resolution->targets[0].quota_bytes == 0 &&
-	       resolution->targets[0].quota_messages == 0;
+	return resolution->count == 1 && resolution->remote_count == 0 && resolution->targets[0].quota_bytes == 0 &&
+	       resolution->targets[0].quota_messages == 0 &&
+	       !(resolution->targets[0].detail_folders && resolution->detail[0] != '\0');
 }
 
 void recipient_cache_add(struct recipient_cache *cache, uint64_t version, struct span mailbox, int64_t now_ms,

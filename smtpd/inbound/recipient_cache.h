@@ -1,7 +1,7 @@
 /* smtpd/inbound/recipient_cache.h — recipients that were accepted a moment ago, so that mail in a row needs no look-up each.
  *
- * Only what is plain is kept: an address that reaches one account without a quota (a quota has to be looked at each time). An
- * answer is good while the directory's version (storage/directory.h) is the one it was found under, and for RECIPIENT_CACHE_MS. One
+ * Only what is plain is kept: an address that reaches one account without a quota (a quota has to be looked at each time), its INBOX, and nobody
+ * elsewhere. An answer is good while the directory's version (storage/directory.h) is the one it was found under, and for RECIPIENT_CACHE_MS. One
  * place for each hash: a newer address takes it; who forces that gains nothing, it is then looked up as ever. All zero is empty; there
  * is nothing to free. Owner: the process (struct smtp_server). Thread: the loop's. */
 #ifndef SMTPD_INBOUND_RECIPIENT_CACHE_H

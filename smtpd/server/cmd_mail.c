@@ -7,15 +7,18 @@ static struct sender_request request_of(const struct smtp_session *s)
 
 static void refuse_sender(struct smtp_session *s, const struct error *err)
 {
+	session_tell_refused(s, STAGE_SENDER, err, SPAN_EMPTY);
 	session_refuse(s, STAGE_SENDER, err);
 	session_end_message(s); /* RFC 5321 §4.1.4: the state stays as it was before MAIL */
 }
 
 static void check_sender(struct smtp_session *s)
 {
+	const struct accept_context *accept = &s->server->accept;
 	struct sender_request request = request_of(s);
 
-	(void)accept_sender(&s->server->accept, &request, &s->job_error);
+	(void)(accept_sender(accept, &request, &s->job_error) &&
+	        accept_sender_options(accept, s->account_id, &s->transaction->options, &s->job_error));
 }
 
 static void sender_checked(struct smtp_session *s)

@@ -1,14 +1,19 @@
 #include "smtpd/server/commands.h"
 
+#include "base/check.h"
 #include "base/clock.h"
+#include "smtpd/inbound/story.h"
 
 #include <stdlib.h>
 
-/* Memory for one look-up; several KiB, so it is made at the first RCPT and kept until the session ends. */
+/* Memory for one look-up; more than a session before login may keep (promises.md), so it is there during a RCPT only. */
 struct rcpt_job {
-	struct smtp_path recipient;
-	char text[PATH_MAILBOX_MAX + 1]; /* what recipient's spans point into */
-	struct resolution resolution;
+	struct rcpt_args args;
+	char text[PATH_MAILBOX_MAX + 1]; /* what args.recipient's spans point into */
+	char orcpt[QUEUE_ORCPT_MAX + 1]; /* what args.orcpt points into */
+	struct routing routing;
+	bool may_relay; /* asked on the loop: the conn may be gone when the worker runs */
+	bool limited;
 	bool has_version; /* of the directory, from before the look-up */
 	uint64_t version;
 };
@@ -24,11 +29,14 @@ static struct recipient_request request_of(const struct smtp_session *s)
 	const struct transaction *transaction = s->transaction;
 
 	return (struct recipient_request) {
-		.recipient = &s->rcpt->recipient,
+		.recipient = &s->rcpt->args.recipient,
 		.account_id = s->account_id,
+		.options = &transaction->options,
+		.may_relay = s->rcpt->may_relay,
 		.smtputf8 = transaction->mail.smtputf8,
+		.null_sender = transaction->mail.sender.mailbox.len == 0,
 		.size = transaction->mail.has_size ? transaction->mail.size : 0,
-		.recipients_so_far = transaction->recipients,
+		.envelope = &transaction->envelope,
 	};
 }
 
@@ -36,10 +44,14 @@ static struct recipient_request request_of(const struct smtp_session *s)
 
 static void refuse_recipient(struct smtp_session *s, const struct error *err)
 {
+	enum smtp_stage stage = s->rcpt->limited ? STAGE_LIMIT : STAGE_RECIPIENT;
+
+	session_tell_refused(s, stage, err, s->rcpt->args.recipient.mailbox);
+	rcpt_job_free(&s->rcpt);
 	if (err->code == ERR_NO_SUCH_ADDRESS &&
 	        session_lose_patience(s, &s->unknown_recipients, HARVEST_MAX, "too many unknown recipients"))
 		return;
-	session_refuse(s, STAGE_RECIPIENT, err);
+	session_refuse(s, stage, err);
 }
 
 static void on_delay_over(uv_timer_t *timer)
@@ -69,19 +81,22 @@ static void look_up(struct smtp_session *s)
 {
 	struct recipient_request request = request_of(s);
 
-	(void)accept_recipient(&s->server->accept, &request, &s->rcpt->resolution, &s->job_error);
+	(void)accept_recipient(&s->server->accept, &request, &s->rcpt->routing, &s->rcpt->limited, &s->job_error);
 }
 
 static void add_recipient(struct smtp_session *s)
 {
+	struct transaction *transaction = s->transaction;
 	struct rcpt_job *rcpt = s->rcpt;
 
 	if (s->job_error.code == ERR_NONE)
-		(void)transaction_add(s->transaction, rcpt->recipient.mailbox, &rcpt->resolution, &s->job_error);
+		(void)envelope_add(&transaction->envelope, &rcpt->args, &rcpt->routing, &s->job_error);
 	if (s->job_error.code != ERR_NONE) {
 		refuse_slowly(s);
 		return;
 	}
+	story_recipient(s->server->accept.events, span_of(transaction->id), &rcpt->args.recipient, &rcpt->routing);
+	rcpt_job_free(&s->rcpt);
 	s->state = HAS_RCPT;
 	session_reply(s, 250, "2.1.5", "recipient OK");
 }
@@ -90,9 +105,9 @@ static void looked_up(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
-	if (s->job_error.code == ERR_NONE && rcpt->has_version)
-		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->recipient.mailbox, clock_mono_ms(),
-		        &rcpt->resolution);
+	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing.remote[0] == '\0')
+		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->args.recipient.mailbox,
+		        clock_mono_ms(), &rcpt->routing.resolution);
 	add_recipient(s);
 }
 
@@ -102,8 +117,11 @@ static void find_recipient(struct smtp_session *s)
 	struct rcpt_job *rcpt = s->rcpt;
 
 	error_clear(&s->job_error);
-	if (recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->recipient.mailbox,
-	            clock_mono_ms(), &rcpt->resolution)) {
+	rcpt->limited = false;
+	rcpt->routing.remote[0] = '\0';
+	rcpt->routing.returned = false;
+	if (recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->args.recipient.mailbox,
+	            clock_mono_ms(), &rcpt->routing.resolution)) {
 		add_recipient(s);
 		return;
 	}
@@ -112,14 +130,17 @@ static void find_recipient(struct smtp_session *s)
 }
 
 /* The line is gone when the worker looks at it: the text moves along. */
-static void keep_recipient(struct rcpt_job *rcpt, const struct smtp_path *recipient)
+static void keep_recipient(struct rcpt_job *rcpt, const struct rcpt_args *args)
 {
+	const struct smtp_path *recipient = &args->recipient;
 	size_t domain_at = recipient->mailbox.len - recipient->domain.len;
 
-	rcpt->recipient = *recipient;
+	rcpt->args = *args;
 	(void)span_copy(recipient->mailbox, rcpt->text, sizeof(rcpt->text)); /* fits: the grammar */
-	rcpt->recipient.mailbox = span_of(rcpt->text);
-	rcpt->recipient.domain = span_skip(rcpt->recipient.mailbox, domain_at);
+	rcpt->args.recipient.mailbox = span_of(rcpt->text);
+	rcpt->args.recipient.domain = span_skip(rcpt->args.recipient.mailbox, domain_at);
+	(void)span_copy(args->orcpt, rcpt->orcpt, sizeof(rcpt->orcpt)); /* the same */
+	rcpt->args.orcpt = span_of(rcpt->orcpt);
 }
 
 /* RFC 5321 §4.1.1.3. */
@@ -133,16 +154,18 @@ void cmd_rcpt(struct smtp_session *s, struct span args)
 		session_bad_argument(s, STAGE_RECIPIENT, &err);
 		return;
 	}
-	if (s->rcpt == NULL)
-		s->rcpt = malloc(sizeof(*s->rcpt));
+	CHECK(s->rcpt == NULL);
+	s->rcpt = malloc(sizeof(*s->rcpt));
 	if (s->rcpt == NULL) {
 		session_reply(s, 451, "4.3.0", "out of memory, try again later");
 		return;
 	}
-	keep_recipient(s->rcpt, &rcpt.recipient);
+	s->rcpt->may_relay = session_may_relay(s);
+	s->rcpt->limited = false;
+	keep_recipient(s->rcpt, &rcpt);
 	request = request_of(s);
 	if (accept_recipient_now(&s->server->accept, &request, &err))
 		find_recipient(s);
 	else
-		session_refuse(s, STAGE_RECIPIENT, &err);
+		refuse_recipient(s, &err);
 }

@@ -38,6 +38,9 @@ void rcpt_job_free(struct rcpt_job **rcpt); /* also of NULL */
 
 /* server/cmd_data.c */
 void cmd_data(struct smtp_session *s, struct span args);
+/* server/message_end.c: the last octet is in transaction->spool (or failure, too_large are set); ends with a reply. */
+void message_end(struct smtp_session *s);
+void message_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
 size_t data_receive(struct smtp_session *s, struct span bytes); /* octets in RECEIVING; returns how many it took */
 
 #endif

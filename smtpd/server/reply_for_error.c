@@ -54,6 +54,7 @@ static const struct {
 	{ STAGE_DATA, ERR_SYNTAX, { 550, "5.6.11" } },       /* bare CR, bare LF, NUL (X.6.11: invalid characters) */
 	{ STAGE_DELIVERY, ERR_BAD_VALUE, { 554, "5.6.0" } }, /* its header cannot be accepted */
 	{ STAGE_DELIVERY, ERR_LIMIT, { 554, "5.4.6" } },     /* RFC 5321 §6.3: a loop */
+	{ STAGE_LIMIT, ERR_LIMIT, { 451, "4.7.1" } }, /* enough for today; 4yz: the client may keep it until tomorrow */
 	{ STAGE_DELIVERY, ERR_TOO_LARGE, { 552, "5.2.2" } }, /* larger than the whole mailbox */
 };
 

@@ -12,6 +12,7 @@ enum smtp_stage {
 	STAGE_RECIPIENT, /* RCPT */
 	STAGE_DATA,      /* from 354 to the end of data */
 	STAGE_DELIVERY,  /* after it: judging and storing the message */
+	STAGE_LIMIT,     /* at RCPT or after the data: who is logged in has sent enough for today */
 	STAGE_COUNT
 };
 

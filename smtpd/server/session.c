@@ -3,11 +3,14 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "smtpd/inbound/story.h"
 #include "smtpd/server/commands.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define SMTP_REPLY_TOLD 192
 
 static const char *port_name(enum smtp_port port)
 {
@@ -181,9 +184,12 @@ void session_reply(struct smtp_session *s, unsigned code, const char *enhanced, 
 
 static void log_refusal(const struct smtp_session *s, enum smtp_stage stage, unsigned code, const struct error *err)
 {
-	static const char *const stages[STAGE_COUNT] = { "command", "sender", "recipient", "data", "delivery" };
+	static const char *const stages[STAGE_COUNT] = { "command", "sender", "recipient", "data", "delivery",
+		"limit" };
 
-	LOG(LOG_INFO, "smtp.refused", LOG_NUMBER("session", s->id), LOG_TEXT("port", port_name(s->port)),
+	/* A limit that is reached may mean a stolen password: somebody should look. */
+	LOG(stage == STAGE_LIMIT ? LOG_WARNING : LOG_INFO, stage == STAGE_LIMIT ? "smtp.limit" : "smtp.refused",
+	        LOG_NUMBER("session", s->id), LOG_TEXT("login", s->login), LOG_TEXT("port", port_name(s->port)),
 	        LOG_TEXT("peer", s->closing ? "" : conn_peer_text(s->conn)), LOG_TEXT("at", stages[stage]),
 	        LOG_NUMBER("code", code), LOG_TEXT("from", s->transaction != NULL ? s->transaction->sender : ""),
 	        LOG_FAILURE(err));
@@ -213,6 +219,18 @@ void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct 
 		send_reply(s, reply, span_of(err->reason));
 }
 
+void session_tell_refused(struct smtp_session *s, enum smtp_stage stage, const struct error *err, struct span recipient)
+{
+	struct smtp_reply reply = reply_for_error(stage, err->code);
+	char text[SMTP_REPLY_TOLD];
+
+	if (s->transaction == NULL)
+		return;
+	snprintf(text, sizeof(text), "%u %s %s", reply.code, reply.enhanced, err->reason);
+	story_refused(s->server->accept.events, stage == STAGE_LIMIT ? EVENT_LIMIT : EVENT_REFUSED,
+	        span_of(s->transaction->id), span_of(s->transaction->sender), recipient, span_of(text));
+}
+
 void session_bad_command(struct smtp_session *s, unsigned code, const char *enhanced, const char *text)
 {
 	LOG(LOG_DEBUG, "smtp.bad_command", LOG_NUMBER("session", s->id), LOG_NUMBER("code", code),
@@ -240,6 +258,16 @@ bool session_is_private(const struct smtp_session *s)
 bool session_offers_auth(const struct smtp_session *s)
 {
 	return s->port != PORT_MX && s->account_id == 0 && session_is_private(s);
+}
+
+bool session_may_relay(const struct smtp_session *s)
+{
+	uint8_t address[NETWORK_KEY_LEN];
+
+	if (s->account_id != 0 || s->server->relay_network_count == 0)
+		return s->account_id != 0;
+	network_address(conn_peer(s->conn), address);
+	return network_contains(s->server->relay_networks, s->server->relay_network_count, address);
 }
 
 bool session_needs_login(const struct smtp_session *s)

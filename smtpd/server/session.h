@@ -28,6 +28,7 @@
 #define SMTPD_SERVER_SESSION_H
 
 #include "net/conn.h"
+#include "net/network.h"
 #include "net/worker.h"
 #include "sasl/sasl.h"
 #include "smtpd/inbound/recipient_cache.h"
@@ -58,6 +59,8 @@ struct smtp_server {
 	struct smtpd_settings settings;
 	struct accept_context accept; /* points to settings */
 	struct recipient_cache recipients;
+	struct network relay_networks[NETWORKS_MAX]; /* parsed */
+	size_t relay_network_count;
 	struct worker_pool *pool;
 	struct auth_client *auth;
 	struct smtp_session *sessions; /* all that live */
@@ -89,7 +92,7 @@ struct smtp_session {
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;
-	struct rcpt_job *rcpt; /* memory for RCPT, kept through a transaction */
+	struct rcpt_job *rcpt; /* during a RCPT */
 	struct worker_job job; /* the one under way */
 	void (*job_run)(struct smtp_session *s);
 	void (*job_done)(struct smtp_session *s);
@@ -115,6 +118,9 @@ void session_reply(struct smtp_session *s, unsigned code, const char *enhanced, 
         PRINTF_LIKE(4, 5);
 /* The reply for an error at this stage; logged, and counted towards the goodbye. */
 void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
+/* The same for `posthouse explain`, where there is a transaction to tell of; recipient: or empty. */
+void session_tell_refused(
+        struct smtp_session *s, enum smtp_stage stage, const struct error *err, struct span recipient);
 /* The same for a command that is wrong in itself: counts towards the goodbye. */
 void session_bad_command(struct smtp_session *s, unsigned code, const char *enhanced, const char *text);
 void session_bad_argument(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
@@ -144,6 +150,8 @@ size_t session_line_limit(const struct smtp_session *s);
 
 /* May a password be sent here? TLS, or loopback when the admin says so. */
 bool session_is_private(const struct smtp_session *s);
+/* May mail for other servers be given to us? */
+bool session_may_relay(const struct smtp_session *s);
 bool session_offers_auth(const struct smtp_session *s);
 bool session_needs_login(const struct smtp_session *s); /* a submission port and nobody logged in */
 bool session_offers_starttls(const struct smtp_session *s);

@@ -9,20 +9,14 @@
 #include "smtpd/inbound/deliver.h"
 #include "smtpd/syntax/data_scan.h"
 
-#define TRANSACTION_NAMES_MAX 1024 /* octets of recipients kept for the log line */
-
 struct transaction {
 	char id[TRACE_ID_MAX];
 	int64_t started_ms; /* clock_mono_ms() */
 	struct mail_args mail;
 	char sender[PATH_MAILBOX_MAX + 1]; /* what mail.sender's spans point into; "" for "<>" */
-	size_t recipients;
-	char first_recipient[PATH_MAILBOX_MAX + 1];
-	struct buffer names; /* the recipients as the log shows them; a full one shows the first of them */
-
-	struct delivery_target *targets; /* each account once */
-	size_t target_count;
-	size_t target_capacity;
+	char envid[QUEUE_ENVID_MAX + 1];   /* what mail.envid points into */
+	struct sender_options options;     /* of who is logged in */
+	struct envelope envelope;
 
 	/* From DATA on */
 	struct data_scan scan;
@@ -41,9 +35,5 @@ struct transaction {
 /* Copies what args points to. NULL: out of memory. */
 struct transaction *transaction_new(const struct mail_args *args);
 void transaction_free(struct transaction **transaction); /* also of NULL */
-
-/* Adds a recipient and the accounts it reaches, each once. ERR_NO_MEMORY, ERR_LIMIT; then nothing was added. */
-bool transaction_add(
-        struct transaction *transaction, struct span mailbox, const struct resolution *resolution, struct error *err);
 
 #endif

@@ -151,6 +151,7 @@ bool parse_rcpt(struct span in, struct rcpt_args *args, struct error *err)
 	struct smtp_param params[SMTP_PARAMS_MAX];
 	size_t count;
 
+	*args = (struct rcpt_args) { .notify = 0 };
 	if (!take_colon_word(&in, "TO:"))
 		return error_set(err, ERR_SYNTAX, "expected RCPT TO:<address>");
 	if (!path_take_forward(&in, &args->recipient, err) || !smtp_params_parse(in, params, &count, err))

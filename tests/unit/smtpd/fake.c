@@ -4,6 +4,8 @@
 #include "message/summary.h"
 #include "storage/batch.h"
 
+#include <netinet/in.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +149,15 @@ const char *conn_peer_text(const struct conn *conn)
 	return "192.0.2.7";
 }
 
+const struct sockaddr *conn_peer(const struct conn *conn)
+{
+	static struct sockaddr_in peer = { .sin_family = AF_INET };
+
+	CHECK(!conn->closed_told);
+	peer.sin_addr.s_addr = htonl(0xc0000207); /* 192.0.2.7 */
+	return (const struct sockaddr *)&peer;
+}
+
 bool conn_peer_is_loopback(const struct conn *conn)
 {
 	return false;
@@ -203,12 +214,19 @@ static const struct {
 	{ "team", { 1, 2 } },
 	{ "mixed", { 1, 4 } },
 	{ "j\xc3\xb6rg", { 2 } },
+	{ "away", { 0 } },
+	{ "both", { 2 } },
 };
 
 bool directory_resolve(
         struct directory *directory, struct span local, struct span domain, struct resolution *out, struct error *err)
 {
-	out->count = 0;
+	out->count = out->remote_count = 0;
+	out->remote_text_len = 0;
+	out->detail[0] = '\0';
+	out->catch_all = false;
+	if (local.len > 64)
+		return error_set(err, ERR_BAD_ADDRESS, "too long");
 	if (domain.len > 0 && !span_equal_nocase(domain, SPAN("example.test")))
 		return error_set(err, ERR_NO_SUCH_DOMAIN, "not ours");
 	for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
@@ -217,8 +235,12 @@ bool directory_resolve(
 		for (size_t k = 0; k < 2 && addresses[i].ids[k] != 0; k++) {
 			out->targets[out->count].account_id = addresses[i].ids[k];
 			out->targets[out->count].quota_bytes = addresses[i].ids[k] == 3 ? 1000 : 0;
+			out->targets[out->count].detail_folders = false;
 			out->targets[out->count++].quota_messages = 0;
 		}
+		if (span_equal_nocase(local, SPAN("away")) || span_equal_nocase(local, SPAN("both")))
+			fake_add_remote(out, "away@elsewhere.example",
+			        span_equal_nocase(local, SPAN("away")) ? "away@example.test" : "both@example.test");
 		return true;
 	}
 	return error_set(err, ERR_NO_SUCH_ADDRESS, "nobody");
@@ -324,7 +346,7 @@ void spool_free(struct spool **spool)
 struct batch {
 	const struct new_message *message;
 	struct buffer text;
-	bool append, record, forget;
+	bool append, record, forget, sent;
 	struct batch_result result;
 };
 
@@ -363,11 +385,31 @@ void batch_limit_usage(struct batch *batch, uint64_t bytes, uint64_t messages)
 
 bool batch_append_to_use(struct batch *batch, enum special_use use, const struct new_message *message)
 {
-	CHECK(use == USE_INBOX);
+	CHECK(use == USE_INBOX || use == USE_SENT);
+	CHECK((message->flags.system == FLAG_SEEN) == (use == USE_SENT));
+	if (use == USE_SENT && the_world->no_sent)
+		error_set(&batch->result.error, ERR_NO_SUCH_MAILBOX, "no such mailbox");
+	batch->sent = use == USE_SENT;
 	CHECK(message->summary->size == message->prefix.len + spool_size(message->body));
 	batch->append = true;
 	buffer_append_span(&batch->text, message->prefix);
 	return buffer_append_span(&batch->text, buffer_span(&message->body->bytes));
+}
+
+bool batch_append(struct batch *batch, int64_t mailbox_id, const struct new_message *message)
+{
+	CHECK(mailbox_id == 0); /* mailbox_find() finds none here */
+	(void)batch;
+	(void)message;
+	return false;
+}
+
+bool mailbox_find(struct account *account, struct span name, struct mailbox_info *out, struct error *err)
+{
+	(void)account;
+	(void)name;
+	(void)out;
+	return error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox");
 }
 
 bool account_commit(struct account *account, struct batch **batches, size_t count, struct error *err)
@@ -377,7 +419,16 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 			continue;
 		/* One id is as good as another: the tests send one message at a time. */
 		batches[i]->result.already_done = batches[i]->append && the_world->recorded[account->id] > 0;
-		the_world->delivered[account->id] += batches[i]->append && !batches[i]->result.already_done;
+		if (batches[i]->sent)
+			the_world->sent[account->id] += !batches[i]->result.already_done;
+		else
+			the_world->delivered[account->id] += batches[i]->append && !batches[i]->result.already_done;
+		if (batches[i]->append && !batches[i]->result.already_done) {
+			static const uint32_t uid = 1;
+
+			batches[i]->result.uids = &uid;
+			batches[i]->result.uid_count = 1;
+		}
 		the_world->recorded[account->id] += batches[i]->record;
 		if (batches[i]->forget)
 			the_world->recorded[account->id] = 0;
@@ -607,7 +658,11 @@ void fake_init(struct fake_world *world)
 		.tls_timeout_ms = 30000,
 		.login_timeout_ms = 60000,
 		.bad_commands = 10,
+		.recipients_a_day = 1000,
+		.give_up_ms = 432000000,
 	};
+	fake_queue_init(world);
+	world->server.accept.events = (struct event_log *)world; /* only handed on */
 	world->server.accept.settings = &world->server.settings;
 	world->server.on_empty = on_empty;
 	world->server.arg = world;
@@ -620,6 +675,7 @@ void fake_free(struct fake_world *world)
 	uv_run(&world->loop, UV_RUN_NOWAIT);
 	CHECK(uv_loop_close(&world->loop) == 0);
 	buffer_free(&world->last);
+	fake_queue_free(world);
 }
 
 struct conn *fake_connect(struct fake_world *world, enum smtp_port port)

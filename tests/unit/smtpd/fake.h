@@ -2,7 +2,7 @@
  * directory of three users, and a store that keeps what it is given. For test_session.c and the session fuzzer.
  *
  * Users: alice (1), bob (2), full (3, over quota), broken (4, its store fails), all @example.test; alias team = alice + bob;
- * mixed = alice + broken. Passwords are "secret" (AUTH PLAIN only, base64 not decoded: see fake.c). */
+ * mixed = alice + broken; away = away@elsewhere.example; both = bob + away@elsewhere.example. Passwords are "secret" (AUTH PLAIN only, base64 not decoded: see fake.c). */
 #ifndef FAKE_H
 #define FAKE_H
 
@@ -14,13 +14,25 @@ struct fake_world {
 	struct smtp_server server;
 	uv_loop_t loop;
 	unsigned delivered[FAKE_ACCOUNTS]; /* messages by account */
+	unsigned sent[FAKE_ACCOUNTS];      /* into Sent, seen */
 	unsigned recorded[FAKE_ACCOUNTS];  /* operation ids written down, and not taken back */
 	bool mended;                       /* the store of broken works now */
 	struct buffer last;                /* prefix and body of the last message that was stored */
 	uint64_t spool_memory;             /* how much of a spool stays in memory: beyond needs a job */
 	bool have_tls;                     /* STARTTLS can be had */
+	struct account_options options;    /* of alice */
+	unsigned may_send;                 /* recipients elsewhere of one message */
+	bool queue_fails;                  /* the disk is full */
+	struct buffer queued;              /* "entry 0 from <a@b>\nremote <x@y> domain=y\n": what queue_add() got */
+	struct buffer told;                /* "received <bob@example.test>: ...\n": events */
+	bool no_sent;                      /* USE_SENT is missing */
 	bool emptied;                      /* on_empty came */
 };
+
+/* fake_queue.c; by fake_init() and fake_free() */
+void fake_queue_init(struct fake_world *world);
+void fake_queue_free(struct fake_world *world);
+void fake_add_remote(struct resolution *out, const char *address, const char *alias);
 
 void fake_init(struct fake_world *world);
 void fake_free(struct fake_world *world);

@@ -29,7 +29,7 @@ static void expect(const struct trace *trace, const char *want)
 	struct buffer out;
 
 	buffer_init(&out, PREFIX_MAX);
-	assert_true(trace_write(&out, trace));
+	assert_true(trace_write_return_path(&out, trace->sender) && trace_write_received(&out, trace));
 	assert_string_equal(buffer_text(&out), want);
 	buffer_free(&out);
 }
@@ -56,11 +56,27 @@ static void test_tls_many_recipients_bounce(void **state)
 	trace.helo = SPAN("[IPv6:2001:db8::1]");
 	trace.tls_version = SPAN("TLSv1.3");
 	trace.tls_cipher = SPAN("TLS_AES_256_GCM_SHA384");
-	trace.authenticated = true;
 	expect(&trace, "Return-Path: <>\r\n"
 	               "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"
-	               "\tby mail.example.org with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
+	               "\tby mail.example.org with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
 	               "\tid 0123456789abcdef;\r\n"
+	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
+}
+
+/* Where our users are is nobody's business. */
+static void test_submission_tells_no_address(void **state)
+{
+	struct trace trace = plain();
+
+	(void)state;
+	trace.tls_version = SPAN("TLSv1.3");
+	trace.tls_cipher = SPAN("TLS_AES_256_GCM_SHA384");
+	trace.authenticated = true;
+	expect(&trace, "Return-Path: <a@client.example>\r\n"
+	               "Received: from submission\r\n"
+	               "\tby mail.example.org with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
+	               "\tid 0123456789abcdef\r\n"
+	               "\tfor <bob@example.org>;\r\n"
 	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
 }
 
@@ -75,7 +91,7 @@ static void test_odd_helo_is_not_copied(void **state)
 
 		trace.helo = odd[i];
 		buffer_init(&out, PREFIX_MAX);
-		assert_true(trace_write(&out, &trace));
+		assert_true(trace_write_received(&out, &trace));
 		assert_non_null(strstr(buffer_text(&out), "Received: from unknown ([192.0.2.7])\r\n"));
 		buffer_free(&out);
 	}
@@ -140,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_tls_many_recipients_bounce),
+		cmocka_unit_test(test_submission_tells_no_address),
 		cmocka_unit_test(test_odd_helo_is_not_copied),
 		cmocka_unit_test(test_protocols),
 		cmocka_unit_test(test_missing_fields),

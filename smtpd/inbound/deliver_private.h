@@ -1,0 +1,60 @@
+/* smtpd/inbound/deliver_private.h — one delivery under way; for deliver*.c and story.c only. */
+#ifndef SMTPD_INBOUND_DELIVER_PRIVATE_H
+#define SMTPD_INBOUND_DELIVER_PRIVATE_H
+
+#include "smtpd/inbound/deliver.h"
+#include "smtpd/inbound/letters.h"
+#include "storage/batch.h"
+
+struct delivery;
+
+/* One account's part. */
+struct part {
+	struct worker_job job;
+	struct delivery *delivery;
+	const struct delivery_target *target;
+	bool sent; /* the sender's copy: into Sent, seen */
+	struct batch *batch;
+	struct error error;
+	bool already;
+	bool in_folder; /* where the subaddress asked for */
+	uint32_t uid;
+};
+
+struct delivery {
+	struct delivery_request request;
+	deliver_done *done;
+	void *arg;
+	struct worker_job job; /* prepare, or the queue */
+	struct prepared prepared;
+	struct error error; /* of that job */
+	struct delivery_outcome outcome;
+	struct letters letters; /* what was queued */
+	bool is_prepared;
+	size_t pending; /* parts whose job is under way */
+	struct delivery_target sender;
+	struct part sent_part;
+	bool *failed; /* by part: goes to the queue */
+	size_t part_count;
+	struct part parts[];
+};
+
+bool delivery_wants_sent(const struct delivery *delivery); /* the sender's copy is ours to make */
+void delivery_operation_id(const struct part *part, uint8_t out[OP_ID_LEN]);
+void delivery_finish(struct delivery *delivery); /* tells, and frees */
+
+/* deliver_parts.c */
+void parts_start(struct delivery *delivery);     /* all of them */
+void parts_record(struct delivery *delivery);    /* ids of those that succeeded, then finish */
+void parts_forget(struct delivery *delivery);    /* ids of an earlier try, then finish */
+void parts_file_sent(struct delivery *delivery); /* the sender's copy, then delivery_parts_done() */
+void delivery_parts_done(struct delivery *delivery);
+
+/* deliver_queue.c */
+void queue_start(struct delivery *delivery); /* prepares at need; then delivery_queued() */
+void delivery_queued(struct delivery *delivery);
+
+/* story.c */
+void story_tell(const struct delivery *delivery);
+
+#endif
