@@ -285,6 +285,8 @@ static bool render_message(struct fetch_render *render, const struct stored_mess
 		        (long long)stored->message_id);
 	else
 		ok = render_items(render, &stop, &err);
+	if (ok && stop && render->out->failed) /* something of it is missing in the chunk: nothing may go on behind that */
+		ok = error_set(&err, ERR_NO_MEMORY, "out of memory");
 	look_at_clock(render);
 	if (!ok)
 		return leave_out(render, &err) && !is_enough(render);

@@ -72,7 +72,8 @@ bool message_read(struct account *account, int64_t message_id, uint64_t offset, 
 		return error_set(err, ERR_NO_SUCH_MESSAGE, "gone");
 	octets_read += size;
 	reads++;
-	return buffer_append_span(out, span_first(span_skip(stored[message_id - 100].text, (size_t)offset), size));
+	return buffer_append_span(out, span_first(span_skip(stored[message_id - 100].text, (size_t)offset), size)) ||
+	       error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
 bool message_header_length(struct account *account, int64_t message_id, uint32_t *length, struct error *err)
@@ -479,6 +480,25 @@ static void test_disk_fails(void **state)
 	fetch_end(&fetch);
 }
 
+/* A chunk for which there is no memory: a message that has only begun in it is not gone on with behind what is missing. */
+static void test_no_memory(void **state)
+{
+	struct fetch_item item = section_item(FETCH_SECTION, NULL, SECTION_WHOLE);
+	const size_t numbers[] = { 0, 2 };
+	struct fetch fetch;
+	struct buffer out;
+
+	(void)state;
+	fetch_begin(&fetch, &item, 1, numbers, 2);
+	buffer_init(&out, FETCH_CHUNK / 2);
+	(void)fetch_render_chunk(&fetch.render, NULL, &out, &fetch.err);
+	assert_true(out.failed && !fetch.render.in_message && !fetch.render.cut);
+	assert_int_equal(fetch.render.failure.code, ERR_NO_MEMORY);
+	assert_string_equal(buffer_text(&out), "* 1 FETCH (BODY[] {37}\r\n" PLAIN ")\r\n");
+	buffer_free(&out);
+	fetch_end(&fetch);
+}
+
 /* A part in pieces, over many commands: the same octets, and few reads once two pieces have come in turn. */
 static void take_pieces(struct fetch_ahead **ahead, uint64_t from, uint64_t size, unsigned count, struct buffer *got)
 {
@@ -582,7 +602,8 @@ int main(void)
 		cmocka_unit_test(test_items), cmocka_unit_test(test_long_header), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_eight_bit), cmocka_unit_test(test_several), cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_binary_chunks), cmocka_unit_test(test_unknown_cte),
-		cmocka_unit_test(test_disk_fails), cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_disk_fails),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_ahead_out_of_turn),
 		cmocka_unit_test(test_missing), /* last: it spoils the store */
 	};
