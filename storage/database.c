@@ -278,8 +278,10 @@ static bool run_fixed(struct database *database, enum fixed which, struct error 
 
 void database_large_cache(struct database *database, bool large)
 {
-	if (database->handle != NULL) /* constant SQL; should it fail, it is only slower */
-		(void)sqlite3_exec(database->handle, large ? large_cache_sql : usual_cache_sql, NULL, NULL, NULL);
+	const char *sql = large ? large_cache_sql : usual_cache_sql;
+
+	if (database->handle != NULL)
+		(void)sqlite3_exec(database->handle, sql, NULL, NULL, NULL); /* constant SQL; failing, it is only slower */
 }
 
 bool database_begin(struct database *database, struct error *err)

@@ -198,13 +198,24 @@ static bool expect(SSL *ssl, const struct tls_client_request *request, const cha
 	return *why == NULL;
 }
 
+/* What SSL_set_tlsext_host_name() is, whose cast takes the const away. */
+static long set_server_name(SSL *ssl, const char *name)
+{
+	union {
+		const char *given;
+		void *taken;
+	} pointer = { .given = name };
+
+	return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, pointer.taken);
+}
+
 SSL *tls_client_ssl(struct tls_client *client, const struct tls_client_request *request, const char **why)
 {
 	SSL *ssl = SSL_new(client->ctx);
 	bool with_sni = request->server_name != NULL && !is_address(request->server_name);
 
 	*why = NULL;
-	if (ssl == NULL || (with_sni && SSL_set_tlsext_host_name(ssl, request->server_name) != 1))
+	if (ssl == NULL || (with_sni && set_server_name(ssl, request->server_name) != 1))
 		*why = ssl == NULL ? "out of memory" : "a server name that cannot be asked for";
 	else
 		(void)expect(ssl, request, why);
