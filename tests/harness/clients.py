@@ -14,7 +14,7 @@ import uuid
 
 import pytest
 
-from harness.site import wait_for
+from harness.site import HANG_SECONDS, wait_for
 
 SECONDS = 120
 
@@ -73,10 +73,10 @@ class Terminal:
     def screen(self):
         return self.tmux("capture-pane", "-p", "-t", "it").stdout.decode()
 
-    def see(self, *texts, seconds=30):
+    def see(self, *texts, seconds=HANG_SECONDS):
         wait_for(lambda: all(text in self.screen() for text in texts), seconds, lambda: f"{texts} on the screen:\n{self.screen()}")
 
-    def see_no_more(self, text, seconds=30):
+    def see_no_more(self, text, seconds=HANG_SECONDS):
         wait_for(lambda: text not in self.screen(), seconds, lambda: f"{text} gone from the screen:\n{self.screen()}")
 
     def keys(self, *names):
@@ -87,5 +87,5 @@ class Terminal:
     def alive(self):
         return self.tmux("has-session", "-t", "it").returncode == 0
 
-    def ends(self, seconds=30):
+    def ends(self, seconds=HANG_SECONDS):
         wait_for(lambda: not self.alive(), seconds, lambda: f"the program ends\n{self.screen()}")
