@@ -281,7 +281,7 @@ void database_large_cache(struct database *database, bool large)
 	const char *sql = large ? large_cache_sql : usual_cache_sql;
 
 	if (database->handle != NULL)
-		(void)sqlite3_exec(database->handle, sql, NULL, NULL, NULL); /* constant SQL; failing, it is only slower */
+		(void)sqlite3_exec(database->handle, sql, NULL, NULL, NULL); /* constant SQL; or it is slower */
 }
 
 bool database_begin(struct database *database, struct error *err)
