@@ -6,7 +6,9 @@
 #include "storage/account_files.h"
 #include "storage/check_private.h"
 #include "storage/directory_sql.h"
+#include "storage/events_private.h"
 #include "storage/mail_sql.h"
+#include "storage/relay_sql.h"
 #include "storage/store.h"
 
 #include <dirent.h>
@@ -247,7 +249,9 @@ bool check_everything(const struct check_settings *settings, struct error *err)
 	bool ok;
 
 	ok = check_file(settings, "directory.db", &directory_kind, directory_rules, ARRAY_LEN(directory_rules), err) &&
-	     check_file(settings, "auth.db", &auth_kind, NULL, 0, err) && check_queue(settings, err) &&
+	     check_file(settings, "auth.db", &auth_kind, NULL, 0, err) &&
+	     check_file(settings, "relay.db", &relay_kind, NULL, 0, err) &&
+	     check_file(settings, "events.db", &events_kind, NULL, 0, err) && check_queue(settings, err) &&
 	     list_accounts(settings, &there, err);
 	if (ok && read_directory_ids(settings, &known, &unreadable)) {
 		if (known.count > 0)

@@ -85,12 +85,14 @@ static bool start_file(struct database *database, struct error *err)
 
 static bool step_up(struct database *database, int64_t version, struct error *err)
 {
+	bool used = version > 0; /* a file that was made just now has nothing to keep */
+
 	for (int from = (int)version; from < database->kind->version; from++) {
-		if (from > 0 && !keep_copy(database, from, err))
+		if (used && !keep_copy(database, from, err))
 			return false;
 		if (!run_step(database, from, err))
 			return false;
-		if (from > 0)
+		if (used)
 			LOG(LOG_INFO, "storage.migrated", LOG_TEXT("file", database->path),
 			        LOG_NUMBER("version", from + 1));
 	}
