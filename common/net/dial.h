@@ -37,7 +37,7 @@ void tls_client_free(struct tls_client **client); /* after its last conn */
 
 enum tls_verify {
 	TLS_VERIFY_NONE, /* opportunistic: any certificate; whether it would have been good is found out all the same */
-	TLS_VERIFY_NAMES, /* from a CA we know, for one of `names` (RFC 6125; RFC 8461 §4.1: "*.example.net" in the certificate matches one label) */
+	TLS_VERIFY_NAMES, /* from a CA we know, for one of `names` (RFC 6125; RFC 8461 §4.2: "*.example.net" in the certificate matches one label) */
 	TLS_VERIFY_DANE, /* RFC 7672: by `tlsa`, usages DANE-TA(2) and DANE-EE(3); names are checked for usage 2 only */
 };
 struct tls_client_request {

@@ -2,8 +2,7 @@
  *
  * Each query has a time limit; answers are checked (libunbound validates names, ids, CNAME chains, signatures) and bounded here again:
  * at most DNS_RECORDS_MAX records, of which the rest is ignored; a CNAME chain of more than DNS_CNAMES_MAX is DNS_TEMPORARY.
- * /etc/hosts is not looked at: a name in it would
- * hide the MX records of that name.
+ * /etc/hosts is not looked at: what it says of a name would hide the MX records of that name.
  * Names are A-labels; a name that is not a host name (RFC 1123) is answered DNS_NO_NAME without asking.
  * Owner: the caller of dns_new(), until dns_free(). A query that is under way is its caller's, who may cancel it; then the callback does
  * not come. Thread: the loop's (libunbound's own thread does the work). dns_new() after the last fork and before the sandbox: all files are

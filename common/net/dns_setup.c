@@ -175,12 +175,8 @@ static bool set_options(struct ub_ctx *ctx, const struct option *options, size_t
  * minimisation, no answer from outside the zone that was asked. */
 static const struct option general[] = {
 	{ "outgoing-range:", "256" }, /* sockets */
-	{ "num-queries-per-thread:", "1024" },
-	{ "outgoing-num-tcp:", "16" },
-	{ "msg-cache-size:", "4m" },
-	{ "rrset-cache-size:", "8m" },
-	{ "key-cache-size:", "2m" },
-	{ "trust-anchor-signaling:", "no" },
+	{ "num-queries-per-thread:", "1024" }, { "outgoing-num-tcp:", "16" }, { "msg-cache-size:", "4m" },
+	{ "rrset-cache-size:", "8m" }, { "key-cache-size:", "2m" }, { "trust-anchor-signaling:", "no" },
 	{ "max-query-restarts:", "16" }, /* CNAMEs followed by a question of their own; DNS_CNAMES_MAX */
 };
 

@@ -187,7 +187,7 @@ static bool expect(SSL *ssl, const struct tls_client_request *request, const cha
 
 	if (request->verify == TLS_VERIFY_DANE && !expect_dane(ssl, request, why))
 		return false;
-	/* RFC 8461 §4.1 wants subjectAltNames; RFC 7672 §3.2.3 takes the common name where there are none. */
+	/* RFC 8461 §4.2 wants subjectAltNames; RFC 7672 §3.2.3 takes the common name where there are none. */
 	if (request->verify != TLS_VERIFY_DANE)
 		flags |= X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 	SSL_set_hostflags(ssl, flags);
