@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,8 @@ void delivery_queued(struct delivery *delivery)
 		all_took_it(delivery);
 	} else if (after_parts) {
 		queue_failed(delivery);
+	} else if (delivery->outcome.queued && delivery_wants_sent(delivery)) {
+		parts_file_queued_sent(delivery);
 	} else if (delivery->outcome.queued) {
 		delivery_finish(delivery);
 	} else {
@@ -143,6 +146,8 @@ static struct delivery *delivery_new(const struct delivery_request *request, del
 	delivery->part_count = parts;
 	delivery->sender = (struct delivery_target) { .account_id = request->account_id };
 	prepared_init(&delivery->prepared);
+	if (delivery_wants_sent(delivery))
+		random_bytes(delivery->sent_op_id, sizeof(delivery->sent_op_id));
 	for (size_t i = 0; i < parts; i++) {
 		delivery->parts[i].delivery = delivery;
 		delivery->parts[i].target = &request->envelope->targets[i];

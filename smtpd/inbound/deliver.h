@@ -5,7 +5,7 @@
  *                  |                                                       +-> none did -------------------------------> done
  *                  |                                                       +-> some did: the others go to the queue --+> done
  *                  |                                                                                                  +> record ids -> done
- *                  +-> somebody elsewhere, or later, or to be reported: [prepare] -> queue ---------------------------> done
+ *                  +-> somebody elsewhere, or later, or to be reported: [prepare] -> queue -> [sender's copy] ---------> done
  *
  * One account: prepare and commit are one job, so one hop to a worker and back; jobs that wait for the same account become
  * one transaction (group commit), and so do those that wait for the queue. Several accounts: prepare once, then one job for each
@@ -17,6 +17,9 @@
  * looks for its id. Once all have the message the id is taken back: who sends the same octets again means it.
  *
  * A report on success (RFC 3461 §5.2.3) is made by the relay in the transaction in which the recipient leaves the queue: so exactly once.
+ *
+ * The sender's copy of what is queued is a recipient there too, with an operation id; it is filed here under the same id before the
+ * 250, and the relay finds it done, or does it: exactly once, whoever dies.
  *
  * Owner: the delivery owns itself from deliver_start() until done() has returned; what the request names belongs to the
  * caller and must live until then. Thread: deliver_start() and done() on the loop. done() comes exactly once, later. */

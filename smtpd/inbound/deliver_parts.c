@@ -57,12 +57,15 @@ static bool build_delivery(struct part *part, struct account *account)
 		.internal_date_ms = delivery->request.received_ms,
 		.flags.system = part->sent ? FLAG_SEEN : 0,
 	};
+	bool is_queued = part->sent && delivery->outcome.queued;
 	uint8_t op_id[OP_ID_LEN];
 
 	delivery_operation_id(part, op_id);
-	part->batch = batch_new(op_id);
+	part->batch = batch_new(is_queued ? delivery->sent_op_id : op_id);
 	if (part->batch == NULL || !append(part, account, &message))
 		return no_memory(&part->error);
+	if (is_queued)
+		batch_record_op(part->batch); /* so that the relay finds it done */
 	batch_limit_usage(part->batch, part->target->quota_bytes, part->target->quota_messages);
 	return true;
 }
@@ -167,7 +170,11 @@ static void commit_parts(struct part **parts, size_t count, part_build *build)
 
 static bool prepare_at_need(struct delivery *delivery, struct error *err)
 {
-	return delivery->is_prepared || prepare_for_mailboxes(&delivery->request, &delivery->prepared, err);
+	if (delivery->prepared.has_summary)
+		return true;
+	if (delivery->is_prepared)
+		return prepare_summary(&delivery->request, &delivery->prepared, err);
+	return prepare_for_mailboxes(&delivery->request, &delivery->prepared, err);
 }
 
 static void run_deliver(struct worker_job **jobs, size_t count)
@@ -283,6 +290,23 @@ void parts_file_sent(struct delivery *delivery)
 {
 	delivery->sent_part = (struct part) { .delivery = delivery, .target = &delivery->sender, .sent = true };
 	submit_part(&delivery->sent_part, run_deliver, on_delivered);
+}
+
+static void on_queued_sent(struct worker_job *job)
+{
+	struct part *part = container_of(job, struct part, job);
+
+	if (part->error.code != ERR_NONE) /* the relay will try again */
+		LOG(LOG_WARNING, "smtp.part_failed", LOG_SPAN("id", part->delivery->request.trace->id),
+		        LOG_NUMBER("account", part->target->account_id), LOG_FAILURE(&part->error));
+	delivery_finish(part->delivery);
+}
+
+/* Clients that do not know of it put their own copy there right after the 250: what is there by then can be recognised (imapd). */
+void parts_file_queued_sent(struct delivery *delivery)
+{
+	delivery->sent_part = (struct part) { .delivery = delivery, .target = &delivery->sender, .sent = true };
+	submit_part(&delivery->sent_part, run_deliver, on_queued_sent);
 }
 
 static void on_prepared(struct worker_job *job)

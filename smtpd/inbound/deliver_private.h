@@ -30,9 +30,10 @@ struct delivery {
 	struct error error; /* of that job */
 	struct delivery_outcome outcome;
 	struct letters letters; /* what was queued */
-	bool is_prepared;
-	size_t pending; /* parts whose job is under way */
+	bool is_prepared;       /* the message is acceptable, and has its prefix */
+	size_t pending;         /* parts whose job is under way */
 	struct delivery_target sender;
+	uint8_t sent_op_id[OP_ID_LEN]; /* of the sender's copy of what goes through the queue */
 	struct part sent_part;
 	bool *failed; /* by part: goes to the queue */
 	size_t part_count;
@@ -48,6 +49,8 @@ void parts_start(struct delivery *delivery);     /* all of them */
 void parts_record(struct delivery *delivery);    /* ids of those that succeeded, then finish */
 void parts_forget(struct delivery *delivery);    /* ids of an earlier try, then finish */
 void parts_file_sent(struct delivery *delivery); /* the sender's copy, then delivery_parts_done() */
+/* The same of what is in the queue: now, under the operation id that the queue has for it, then finish. */
+void parts_file_queued_sent(struct delivery *delivery);
 void delivery_parts_done(struct delivery *delivery);
 
 /* deliver_queue.c */

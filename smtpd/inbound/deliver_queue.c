@@ -11,7 +11,11 @@
 
 static bool make_letters(struct delivery *delivery)
 {
-	const struct letters_wanted all = { .remotes = true, .sent = delivery_wants_sent(delivery) };
+	const struct letters_wanted all = {
+		.remotes = true,
+		.sent = delivery_wants_sent(delivery),
+		.sent_op_id = delivery->sent_op_id,
+	};
 	const struct letters_wanted rest = {
 		.targets = delivery->failed,
 		.sent = delivery->sent_part.delivery != NULL && delivery->sent_part.error.code != ERR_NONE,

@@ -88,6 +88,19 @@ static struct queue_rcpt_new *next_recipient(struct letters *letters, struct let
 	return &letters->recipients[letter->first + letter->entry.recipient_count++];
 }
 
+static void write_sent(
+        const struct delivery_request *request, const struct letters_wanted *wanted, struct queue_rcpt_new *out)
+{
+	*out = (struct queue_rcpt_new) {
+		.kind = QUEUE_SENT,
+		.address = request->trace->sender,
+		.account_id = request->account_id,
+		.notify = NOTIFY_NEVER,
+	};
+	if (wanted->sent_op_id != NULL)
+		memcpy(out->op_id, wanted->sent_op_id, OP_ID_LEN);
+}
+
 static void write_local(
         const struct delivery_request *request, const struct letters_wanted *wanted, struct letters *out)
 {
@@ -109,12 +122,7 @@ static void write_local(
 		};
 	}
 	if (wanted->sent)
-		*next_recipient(out, &out->items[0]) = (struct queue_rcpt_new) {
-			.kind = QUEUE_SENT,
-			.address = request->trace->sender,
-			.account_id = request->account_id,
-			.notify = NOTIFY_NEVER,
-		};
+		write_sent(request, wanted, next_recipient(out, &out->items[0]));
 }
 
 static void write_remotes(const struct envelope *envelope, struct letters *out)

@@ -36,6 +36,7 @@ struct letters_wanted {
 	const bool *targets;
 	bool remotes;
 	bool sent;
+	const uint8_t *sent_op_id; /* OP_ID_LEN; NULL: the queue makes one */
 };
 
 bool letters_make(const struct delivery_request *request, const struct prepared *prepared,

@@ -144,7 +144,13 @@ static bool digest(const struct delivery_request *request, struct prepared *out,
 	if (!summary_finish(builder, &out->summary, err))
 		return false;
 	(void)span_copy(out->summary.message_id, out->message_id, sizeof(out->message_id));
+	out->has_summary = true;
 	return true;
+}
+
+bool prepare_summary(const struct delivery_request *request, struct prepared *out, struct error *err)
+{
+	return digest(request, out, err) && spool_sync(request->spool, err);
 }
 
 bool prepare_for_mailboxes(const struct delivery_request *request, struct prepared *out, struct error *err)
@@ -155,7 +161,7 @@ bool prepare_for_mailboxes(const struct delivery_request *request, struct prepar
 	buffer_init(&header, HEADER_BLOCK_MAX + READ_PIECE);
 	ok = read_header(request->spool, &header, err) && check_header(request, buffer_span(&header), out, err);
 	buffer_free(&header);
-	return ok && digest(request, out, err) && spool_sync(request->spool, err);
+	return ok && prepare_summary(request, out, err);
 }
 
 /* --- for the queue --------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ struct prepared {
 	size_t return_path_len; /* how much of it is Return-Path */
 	char message_id[MESSAGE_ID_KEPT + 1];
 	/* for mailboxes */
+	bool has_summary;
 	struct message_summary summary;
 	uint8_t content[CONTENT_HASH]; /* over sender and octets */
 	/* for the queue */
@@ -47,5 +48,7 @@ void prepared_free(struct prepared *prepared);
 /* Both check the message (accept_message) and write the prefix; a refusal is in *err. */
 bool prepare_for_mailboxes(const struct delivery_request *request, struct prepared *out, struct error *err);
 bool prepare_for_queue(const struct delivery_request *request, struct prepared *out, struct error *err);
+/* What mailboxes need of a message that was prepared for the queue. */
+bool prepare_summary(const struct delivery_request *request, struct prepared *out, struct error *err);
 
 #endif

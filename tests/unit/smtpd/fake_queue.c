@@ -103,6 +103,11 @@ static void write_recipient(const struct queue_rcpt_new *rcpt)
 		buffer_printf(&the_world->queued, " orcpt=%.*s", SPAN_FMT(rcpt->orcpt));
 	if (rcpt->notify != 0)
 		buffer_printf(&the_world->queued, " notify=%u", rcpt->notify);
+	for (size_t i = 0; i < OP_ID_LEN; i++)
+		if (rcpt->op_id[i] != 0) {
+			buffer_append_text(&the_world->queued, " once");
+			break;
+		}
 	buffer_append_text(&the_world->queued, "\n");
 }
 
