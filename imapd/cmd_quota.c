@@ -1,5 +1,7 @@
 /* GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208 §4.1). One quota root, "": the account. Its limits are the administrator's, in the
- * directory, so QUOTASET is not announced and SETQUOTA is refused. */
+ * directory, so QUOTASET is not announced and SETQUOTA is refused. Without limits there is no quota root: an empty list
+ * (RFC 9208 §4.2.1 has it, §7 has not) is a syntax error to Thunderbird, which then takes the rest of the answer for
+ * that of its next command, gives the connection up, and hears of no new mail. */
 #include "imapd/command.h"
 #include "imapd/response.h"
 #include "storage/directory.h"
@@ -34,6 +36,11 @@ static uint64_t in_kib(uint64_t octets)
 	return octets / KIB + (octets % KIB != 0);
 }
 
+static bool has_limits(const struct quota_work *work)
+{
+	return work->limits.quota_bytes > 0 || work->limits.quota_messages > 0;
+}
+
 /* RFC 9208 §4.2.1: what is not limited is not named. */
 static void put_quota(struct buffer *out, const struct quota_work *work)
 {
@@ -64,11 +71,14 @@ static void quota_found(struct imap_session *s)
 	if (work->mailbox.ptr != NULL) { /* the mailbox need not exist (RFC 9208 §4.1.2) */
 		(void)buffer_append_text(&out, "* QUOTAROOT ");
 		(void)mailbox_name_encode(&out, session_utf8(s), work->mailbox);
-		(void)buffer_append_text(&out, " \"\"\r\n");
+		(void)buffer_append_text(&out, has_limits(work) ? " \"\"\r\n" : "\r\n");
 	}
-	put_quota(&out, work);
+	if (has_limits(work))
+		put_quota(&out, work);
 	if (out.failed) {
 		command_no(s, "UNAVAILABLE", "out of memory, try again later");
+	} else if (work->mailbox.ptr == NULL && !has_limits(work)) {
+		command_no(s, "NONEXISTENT", "no such quota root"); /* RFC 5530 §3 */
 	} else {
 		session_write(s, buffer_span(&out));
 		command_ok(s, NULL, "done");
