@@ -516,10 +516,12 @@ static void world_free(struct world *w)
 	free(w);
 }
 
+static uint64_t seeds = 40;
+
 static void test_random(void **state)
 {
 	(void)state;
-	for (uint32_t seed = 1; seed <= 40; seed++) {
+	for (uint32_t seed = 1; seed <= seeds; seed++) {
 		struct world *w = world_new(seed, roll(30));
 
 		for (unsigned i = 0; i < 2000 && w->model.gone_count + 200 < MODEL_MAX; i++)
@@ -691,7 +693,8 @@ static void test_long_keywords(void **state)
 	world_free(w);
 }
 
-int main(void)
+/* test_imapd_view [SEEDS]: how many random histories. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
@@ -702,5 +705,7 @@ int main(void)
 		cmocka_unit_test(test_long_keywords),
 	};
 
+	if (argc > 1 && !span_number(span_of(argv[1]), UINT32_MAX - 1, &seeds))
+		return 2;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
