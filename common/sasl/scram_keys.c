@@ -45,16 +45,40 @@ static void salted_password(struct span password, struct span salt, uint32_t ite
 	secret_wipe(u, sizeof(u));
 }
 
-void scram_make_keys(struct span password, struct span salt, uint32_t iterations, struct scram_keys *out)
+static void make_all_keys(struct span password, struct span salt, uint32_t iterations,
+        uint8_t client_key[SCRAM_HASH_LEN], struct scram_keys *out)
 {
-	uint8_t salted[SCRAM_HASH_LEN], client_key[SCRAM_HASH_LEN];
+	uint8_t salted[SCRAM_HASH_LEN];
 
 	salted_password(password, salt, iterations, salted);
 	hmac(salted, sizeof(salted), SPAN("Client Key"), client_key);
-	crypto_hash_sha256(out->stored_key, client_key, sizeof(client_key));
+	crypto_hash_sha256(out->stored_key, client_key, SCRAM_HASH_LEN);
 	hmac(salted, sizeof(salted), SPAN("Server Key"), out->server_key);
 	secret_wipe(salted, sizeof(salted));
+}
+
+void scram_make_keys(struct span password, struct span salt, uint32_t iterations, struct scram_keys *out)
+{
+	uint8_t client_key[SCRAM_HASH_LEN];
+
+	make_all_keys(password, salt, iterations, client_key, out);
 	secret_wipe(client_key, sizeof(client_key));
+}
+
+void scram_make_proof(struct span password, struct span salt, uint32_t iterations, struct span auth_message,
+        uint8_t proof[SCRAM_HASH_LEN], struct scram_keys *keys)
+{
+	uint8_t client_key[SCRAM_HASH_LEN];
+
+	make_all_keys(password, salt, iterations, client_key, keys);
+	hmac(keys->stored_key, SCRAM_HASH_LEN, auth_message, proof);
+	xor_into(proof, client_key);
+	secret_wipe(client_key, sizeof(client_key));
+}
+
+void scram_sign(const uint8_t key[SCRAM_HASH_LEN], struct span auth_message, uint8_t out[SCRAM_HASH_LEN])
+{
+	hmac(key, SCRAM_HASH_LEN, auth_message, out);
 }
 
 bool scram_check(const struct scram_keys *keys, struct span auth_message, const uint8_t proof[SCRAM_HASH_LEN],

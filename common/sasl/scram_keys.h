@@ -21,5 +21,9 @@ void scram_make_keys(struct span password, struct span salt, uint32_t iterations
 /* True when the proof is of a client that knows the password; the signature is filled in any case. Constant time. */
 bool scram_check(const struct scram_keys *keys, struct span auth_message, const uint8_t proof[SCRAM_HASH_LEN],
         uint8_t server_signature[SCRAM_HASH_LEN]);
+/* The client's side: the proof for an auth message, and both keys of the password. */
+void scram_make_proof(struct span password, struct span salt, uint32_t iterations, struct span auth_message,
+        uint8_t proof[SCRAM_HASH_LEN], struct scram_keys *keys);
+void scram_sign(const uint8_t key[SCRAM_HASH_LEN], struct span auth_message, uint8_t out[SCRAM_HASH_LEN]);
 
 #endif

@@ -53,6 +53,7 @@ struct client_settings {
 	bool must_tls;                 /* DANE, MTA-STS enforce, REQUIRETLS, an override: nothing goes out without it */
 	struct tls_client_request tls; /* copied deeply */
 	const char *user, *password;   /* AUTH; NULL: none. Copied, wiped. Only over TLS (or loopback) */
+	struct worker_pool *pool;      /* where SCRAM computes; NULL: PLAIN or LOGIN then */
 	unsigned time_percent;         /* 100; tests use less: all waits are multiplied */
 };
 
@@ -60,7 +61,7 @@ struct client;
 struct client_message {
 	const struct queue_message *message; /* envelope; recipients in its order */
 	struct worker_pool *pool;
-	/* Octets, on a worker thread; prefix and body as one. Already converted where the server needs that (transcode). */
+	/* Octets, on a worker thread, one call at a time; prefix and body as one. Already converted where the server needs that (transcode). */
 	bool (*read)(void *arg, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);
 	void *arg;
 	uint64_t size;

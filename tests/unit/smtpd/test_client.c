@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,7 +282,7 @@ static void play(const struct script *script)
 	if (script->data != NULL && strcmp(script->data, "unreadable") != 0 &&
 	        strcmp(script->data, buffer_text(&world.seen)) != 0)
 		fail_msg("%s: on the wire: %s", script->name, buffer_text(&world.seen));
-	if (script->large)
+	if (script->large && script->replies[0] == '2')
 		assert_true(world.seen.len > world.octets.len);
 	buffer_free(&world.octets);
 	buffer_free(&world.seen);
@@ -386,7 +387,7 @@ static const struct script scripts[] = {
 	{ "the far end has enough in the middle",
 	        { PIPED, ENVELOPE, "S 250 ok", "S 250 ok", "S 250 ok", "S 250 ok", "S 354 go", "B 200000",
 	                "S 552 too much", "H" },
-	        "552 552 552 ", "552 too much", .large = false, .data = NULL },
+	        "552 552 552 ", NULL, .large = true },
 	{ "LMTP",
 	        { "S 220 far", "C LHLO client.example.test\r\n", "S 250 PIPELINING", "C MAIL", "S 250 ok",
 	                "C RCPT TO:<r0@", "S 250 ok", "C RCPT TO:<r1@", "S 550 ok", "C RCPT TO:<r2@", "S 250 ok",
@@ -411,6 +412,7 @@ static const struct script scripts[] = {
 static void test_scripts(void **state)
 {
 	log_set_level(LOG_ERROR);
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
 		play(&scripts[i]);
 }
