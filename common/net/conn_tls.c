@@ -127,7 +127,6 @@ static long read_failure(struct conn *conn, int result)
 	if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
 		return CONN_IO_AGAIN;
 	if (conn->tls_state == CONN_TLS_HANDSHAKE) {
-		(void)conn_client_failed(conn, "the connection was closed during the handshake");
 		LOG(LOG_DEBUG, "tls.handshake_left", LOG_NUMBER("session", conn->id),
 		        LOG_TEXT("peer", conn->peer_text));
 		conn_end(conn, CONN_END_TLS);

@@ -150,9 +150,16 @@ const char *conn_tls_failure(const struct conn *conn)
 {
 	if (conn->client == NULL)
 		return NULL;
-	if (conn->closing && conn->why == CONN_END_TIMEOUT && !conn_has_tls(conn))
-		return "the handshake took too long";
-	return conn->client->failure[0] == '\0' ? NULL : conn->client->failure;
+	if (conn->client->failure[0] != '\0')
+		return conn->client->failure;
+	if (!conn->closing || conn_has_tls(conn))
+		return NULL;
+	switch (conn->why) {
+	case CONN_END_TIMEOUT: return "the handshake took too long";
+	case CONN_END_PEER:
+	case CONN_END_TLS: return "the connection was closed during the handshake";
+	default: return NULL;
+	}
 }
 
 const char *conn_tls_subject(const struct conn *conn)

@@ -780,6 +780,23 @@ static void tls11_is_too_old(void **state)
 	tls_client_free(&client);
 }
 
+static void a_reset_in_the_handshake_has_words(void **state)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+	struct tls_client *client = new_client();
+	struct world w;
+	int fd = begin_bare(&w, client, true);
+
+	turns(&w); /* our hello is on its way */
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	close(fd);
+	turns_until(&w, &w.closed);
+	assert_true(w.why == CONN_END_TLS || w.why == CONN_END_PEER);
+	assert_string_equal(w.failure, "the connection was closed during the handshake");
+	close_world(&w);
+	tls_client_free(&client);
+}
+
 /* In the first turns, with nothing from the server, or in the middle of the handshake. */
 static void a_conn_may_be_closed_at_any_stage(void **state)
 {
@@ -841,6 +858,7 @@ int main(void)
 		cmocka_unit_test(a_refused_certificate_is_named),
 		cmocka_unit_test(bytes_behind_the_answer_to_starttls_end_it),
 		cmocka_unit_test(a_handshake_may_fail_in_many_ways),
+		cmocka_unit_test(a_reset_in_the_handshake_has_words),
 		cmocka_unit_test(tls11_is_too_old),
 		cmocka_unit_test(a_conn_may_be_closed_at_any_stage),
 		cmocka_unit_test(files_of_cas_are_checked),
