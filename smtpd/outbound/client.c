@@ -366,6 +366,11 @@ struct client *client_new(
 	return client;
 }
 
+bool client_is_ready(const struct client *client)
+{
+	return client->state == CLIENT_READY;
+}
+
 const struct client_offer *client_offer(const struct client *client)
 {
 	return &client->offer;

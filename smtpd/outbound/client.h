@@ -82,6 +82,7 @@ struct client_events {
 /* Takes the conn over (not started yet). NULL: out of memory, the conn is closed. */
 struct client *client_new(
         struct conn *conn, const struct client_settings *settings, const struct client_events *events, void *arg);
+bool client_is_ready(const struct client *client); /* READY: false also from the moment the connection is lost */
 const struct client_offer *client_offer(const struct client *client);
 const struct conn *client_conn(const struct client *client); /* TLS version, verified; valid until on_closed */
 void client_send(
