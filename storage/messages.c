@@ -3,6 +3,7 @@
 #include "storage/account.h"
 #include "storage/checksum.h"
 #include "storage/content.h"
+#include "storage/walk_vfs.h"
 
 #define WALK_GAP                                                                                                       \
 	4 /* ids of no interest that are read over rather than looked up around; see tests/bench/storage_read.c */
@@ -281,9 +282,13 @@ bool messages_read(struct account *account, const int64_t *ids, size_t count, un
 
 	if (!database_begin_read(account->database, err))
 		return false;
+	if (count >= WALK_MIN)
+		walk_begin(database_handle(account->database));
 	ok = read_each(&r, ids, count, each, arg, err);
 	close_cursor(&r.message);
 	close_cursor(&r.content);
+	if (count >= WALK_MIN)
+		walk_end(database_handle(account->database));
 	database_end_read(account->database);
 	return ok;
 }

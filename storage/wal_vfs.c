@@ -1,6 +1,7 @@
 #include "storage/wal_vfs.h"
 
 #include "base/macros.h"
+#include "storage/walk_vfs.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -195,6 +196,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	struct wal_file *wal = wal_file_of(file);
 	int code;
 
+	if ((flags & SQLITE_OPEN_MAIN_DB) != 0)
+		return walk_vfs_open(real_vfs(vfs), name, container_of(file, struct walk_file, base), flags, out_flags);
 	if ((flags & SQLITE_OPEN_WAL) == 0)
 		return real_vfs(vfs)->xOpen(real_vfs(vfs), name, file, flags, out_flags);
 	*wal = (struct wal_file) { .real = (sqlite3_file *)(wal + 1) };
@@ -234,7 +237,9 @@ static void register_once(void)
 	wal_vfs = *real;
 	wal_vfs.pNext = NULL;
 	wal_vfs.zName = WAL_VFS_NAME;
-	wal_vfs.szOsFile = (int)sizeof(struct wal_file) + real->szOsFile;
+	wal_vfs.szOsFile =
+	        real->szOsFile + (int)(sizeof(struct walk_file) > sizeof(struct wal_file) ? sizeof(struct walk_file)
+	                                                                                  : sizeof(struct wal_file));
 	wal_vfs.pAppData = real;
 	wal_vfs.xOpen = vfs_open;
 	wal_vfs.xDelete = vfs_delete;

@@ -1,7 +1,7 @@
 /* storage/wal_vfs.h — writes the frames of one commit to the WAL in few large calls.
  *
  * SQLite writes each frame of a transaction in two calls, header and page: some twenty system calls for a delivery. This VFS
- * stands in front of the default one, for WAL files only (all others are the default's own, untouched). It collects
+ * stands in front of the default one, for WAL files and (walk_vfs.h) the database itself; all others are the default's own, untouched. It collects
  * writes that follow one another and hands them on when the frame that commits is complete, or earlier when the buffer is
  * full, or when the file is read, synced, measured or cut. So whatever another connection may look at has been written
  * before SQLite publishes it in the wal-index, also with synchronous=NORMAL, where no sync follows a commit.

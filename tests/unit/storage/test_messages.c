@@ -289,6 +289,104 @@ static void test_damage(void **state)
 	seen_free(seen);
 }
 
+#define LONG_WALK 200
+#define LONG_SIZE 6000
+
+struct walk {
+	struct fixture *fixture;
+	struct store *other; /* NULL: nobody disturbs */
+	size_t count;
+};
+
+/* Another connection frees half of what is still to come, fills the pages again, and moves as much of the WAL into the file as it may. */
+static void disturb(struct walk *walk)
+{
+	uint32_t uids[LONG_WALK / 2];
+	struct fixture there = { .store = walk->other };
+	struct mailbox_info inbox = info_of(&there, "INBOX");
+	struct batch *batch = batch_new(NULL);
+	struct account *account;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_LEN(uids); i++)
+		uids[i] = (uint32_t)(LONG_WALK / 2 + 1 + i);
+	assert_true(batch_expunge(batch, inbox.id, uids, ARRAY_LEN(uids)));
+	assert_int_equal(commit_one(&there, &batch), ERR_NONE);
+	for (size_t i = 0; i < 20; i++)
+		append(&there, "INBOX", LONG_SIZE, '!');
+	account = borrow(&there);
+	assert_true(database_checkpoint(account->database, &err));
+	account_release(&account);
+}
+
+static bool check_walked(void *arg, size_t i, const struct stored_message *m)
+{
+	struct walk *walk = arg;
+
+	assert_int_equal(i, walk->count);
+	assert_false(m->damaged);
+	assert_int_equal(m->header.len + m->rest.len, LONG_SIZE);
+	assert_int_equal(m->rest.ptr[m->rest.len - 1], 'a' + (int)(i % 26));
+	assert_true(m->body_structure.len > 0);
+	if (++walk->count == 20 && walk->other != NULL)
+		disturb(walk);
+	return true;
+}
+
+static unsigned long reads_so_far(void)
+{
+	FILE *io = fopen("/proc/self/io", "r");
+	unsigned long calls = 0;
+	char line[80];
+
+	assert_non_null(io);
+	while (fgets(line, sizeof(line), io) != NULL) {
+		if (strncmp(line, "syscr: ", 7) == 0)
+			calls = strtoul(line + 7, NULL, 10);
+	}
+	fclose(io);
+	return calls;
+}
+
+/* A walk reads pages many at a time, and sees what was there when it began, whatever others do to the file meanwhile. */
+static void test_walk(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_settings settings = { .data_dir = fixture->dir };
+	struct walk walk = { .fixture = fixture };
+	int64_t ids[LONG_WALK];
+	struct message_row *rows;
+	struct account *account;
+	unsigned long calls;
+	struct error err;
+	size_t count;
+
+	for (size_t i = 0; i < LONG_WALK; i++)
+		append(fixture, "INBOX", LONG_SIZE, (char)('a' + i % 26));
+	rows = rows_of(fixture, "INBOX", &count);
+	for (size_t i = 0; i < LONG_WALK; i++)
+		ids[i] = rows[i].message_id;
+	free(rows);
+	account = borrow(fixture);
+	assert_true(database_checkpoint(account->database, &err));
+	calls = reads_so_far();
+	assert_true(
+	        messages_read(account, ids, LONG_WALK, WANT_BODY_STRUCTURE | WANT_BYTES, check_walked, &walk, &err));
+	assert_int_equal(walk.count, LONG_WALK);
+	assert_in_range(reads_so_far() - calls, 1, LONG_WALK); /* of two pages and more each */
+	walk.count = 0;
+	assert_true(store_open(&settings, &walk.other, &err));
+	assert_true(
+	        messages_read(account, ids, LONG_WALK, WANT_BODY_STRUCTURE | WANT_BYTES, check_walked, &walk, &err));
+	assert_int_equal(walk.count, LONG_WALK);
+	account_release(&account);
+	store_close(&walk.other);
+	rows = rows_of(fixture, "INBOX", &count);
+	assert_int_equal(count, LONG_WALK / 2 + 20);
+	free(rows);
+	assert_clean(fixture);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -298,6 +396,7 @@ int main(void)
 		TEST(test_stop),
 		TEST(test_sizes),
 		TEST(test_damage),
+		TEST(test_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
