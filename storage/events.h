@@ -77,10 +77,11 @@ struct event_query {
 	struct span trace;      /* or empty */
 	struct span message_id; /* without < >, or empty */
 	struct span address;    /* sender or recipient (ASCII case-insensitive), or empty */
-	int64_t since_ms;       /* 0: any */
-	uint64_t limit;         /* stories (traces) at most, the latest ones */
+	int64_t since_ms;       /* the event that matches is not older; 0: any */
+	uint64_t limit;         /* stories (traces) at most, the latest ones; above 10,000 it is that */
 };
-/* All events of the stories that match, story by story (the oldest first), each in order of time. each() false: ends. */
+/* All events of the stories that match, story by story (that with the latest match last), each in order of time. An event without a trace
+ * is a story by itself. each() false: ends; it may use the log. */
 bool event_log_read(struct event_log *log, const struct event_query *query,
         bool (*each)(void *arg, const struct event *event), void *arg, struct error *err);
 

@@ -1,0 +1,374 @@
+/* storage/queue.h: lists, changes by hand, limits; what check says of damage. */
+#include "queue_fixture.h"
+
+#include "base/clock.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DAY (INT64_C(24) * 60 * MINUTE)
+
+struct listing {
+	char text[4000];
+	size_t count, stop_after;
+};
+
+static bool note_row(void *arg, const struct queue_row *row)
+{
+	struct listing *listing = arg;
+
+	put_text(listing->text, sizeof(listing->text), "%s%s%s%s", listing->count == 0 ? "" : " ",
+	        row->recipient->address, row->recipient->held ? "!" : "",
+	        row->recipient->next_attempt_ms > NOW ? "+" : "");
+	assert_true(row->message->trace[0] == 't' && row->message->recipients == NULL);
+	return ++listing->count != listing->stop_after;
+}
+
+/* "a@one.test! b@two.test+": held, tried later */
+static void list_is(
+        struct site *site, const struct queue_filter *filter, uint64_t skip, uint64_t limit, const char *expected)
+{
+	struct listing listing = { .text = "" };
+	struct error err;
+
+	assert_true(queue_list(site->queue, filter, skip, limit, note_row, &listing, &err));
+	assert_string_equal(listing.text, expected);
+}
+
+static void all_is(struct site *site, const char *expected)
+{
+	const struct queue_filter all = { .held = -1 };
+
+	list_is(site, &all, 0, UINT64_MAX, expected);
+}
+
+/* t1: a@one.test b@two.test, from s@here.test; t2: A2@One.test here, from <>; t3: c@two.test held, old */
+static void fill(struct site *site)
+{
+	const struct spec specs[] = {
+		{ "t1", "a@one.test b@two.test", .created_ms = NOW },
+		{ "t2", "A2@one.test here", .created_ms = NOW, .sender = "" },
+		{ "t3", "c@two.test", .created_ms = NOW - DAY, .sender = "X@There.test", .held = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(specs); i++)
+		assert_int_equal(add_spec(site, &specs[i]), ERR_NONE);
+	finish(site, "b@two.test", QUEUE_AGAIN, NOW + MINUTE, "450 no");
+}
+
+static void test_filters(void **state)
+{
+	const struct {
+		struct queue_filter filter;
+		const char *found;
+	} rows[] = {
+		{ { .held = -1 }, "a@one.test b@two.test+ A2@one.test here c@two.test!" },
+		{ { .held = 0 }, "a@one.test b@two.test+ A2@one.test here" },
+		{ { .held = 1 }, "c@two.test!" },
+		{ { .held = -1, .trace = SPAN("t2") }, "A2@one.test here" },
+		{ { .held = -1, .trace = SPAN("t") }, "" },
+		{ { .held = -1, .sender = SPAN("S@here.test") }, "a@one.test b@two.test+" },
+		{ { .held = -1, .sender = SPAN("@there.TEST") }, "c@two.test!" },
+		{ { .held = -1, .sender = SPAN("@ere.test") }, "" },
+		{ { .held = -1, .sender = SPAN("<>") }, "A2@one.test here" },
+		{ { .held = -1, .recipient = SPAN("a2@ONE.test") }, "A2@one.test" },
+		{ { .held = -1, .recipient = SPAN("@one.test") }, "a@one.test A2@one.test" },
+		{ { .held = -1, .recipient = SPAN("@ONE.test.") }, "a@one.test A2@one.test" },
+		{ { .held = -1, .recipient = SPAN("@") }, "" },
+		{ { .held = -1, .recipient = SPAN("%") }, "" },
+		{ { .held = -1, .older_than_ms = NOW }, "c@two.test!" },
+		{ { .held = -1, .tried = true }, "b@two.test+" },
+		{ { .held = 0, .trace = SPAN("t1"), .sender = SPAN("@here.test"), .recipient = SPAN("@two.test") },
+		        "b@two.test+" },
+		{ { .held = 1, .trace = SPAN("t1") }, "" },
+	};
+	const struct queue_filter all = { .held = -1 };
+	struct listing listing = { .stop_after = 2 };
+	struct site *site = *state;
+	struct error err;
+
+	fill(site);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		list_is(site, &rows[i].filter, 0, UINT64_MAX, rows[i].found);
+	list_is(site, &all, 1, 2, "b@two.test+ A2@one.test");
+	list_is(site, &all, 4, 10, "c@two.test!");
+	list_is(site, &all, 5, 10, "");
+	list_is(site, &all, UINT64_MAX, 10, "");
+	list_is(site, &all, 0, 0, "");
+	assert_true(queue_list(site->queue, &all, 0, 10, note_row, &listing, &err));
+	assert_int_equal(listing.count, 2);
+}
+
+static void test_counts(void **state)
+{
+	struct site *site = *state;
+	struct queue_counts counts;
+	struct error err;
+
+	assert_true(queue_count(site->queue, NOW, &counts, &err));
+	assert_int_equal(counts.messages + counts.recipients + counts.held + counts.due + counts.bytes, 0);
+	fill(site);
+	assert_true(queue_count(site->queue, NOW, &counts, &err));
+	assert_int_equal(counts.messages, 3);
+	assert_int_equal(counts.recipients, 5);
+	assert_int_equal(counts.waiting, 4);
+	assert_int_equal(counts.held, 1);
+	assert_int_equal(counts.due, 3);
+	assert_int_equal(counts.bytes, 3 * 121);
+	assert_int_equal(counts.oldest_ms, NOW - DAY);
+}
+
+static void test_changes(void **state)
+{
+	const struct queue_filter one = { .held = -1, .recipient = SPAN("@one.test") },
+	                          two = { .held = -1, .recipient = SPAN("@two.test") }, all = { .held = -1 },
+	                          nothing = { .held = -1, .trace = SPAN("?") };
+	struct site *site = *state;
+	struct error err;
+	uint64_t changed;
+
+	fill(site);
+	assert_true(queue_hold(site->queue, &one, &changed, &err));
+	assert_int_equal(changed, 2);
+	due_is(site, NOW, ":0", NOW + MINUTE);
+	take_is(site, "one.test", NOW, 10, "");
+	assert_true(queue_hold(site->queue, &all, &changed, &err));
+	assert_int_equal(changed, 2); /* the others are held already */
+	due_is(site, INT64_MAX - 1, "", INT64_MAX);
+	assert_true(queue_retry(site->queue, &all, NOW, &changed, &err));
+	assert_int_equal(changed, 0); /* held stays held */
+	assert_true(queue_release(site->queue, &two, NOW, &changed, &err));
+	assert_int_equal(changed, 2);
+	all_is(site, "a@one.test! b@two.test A2@one.test! here! c@two.test");
+	due_is(site, NOW, "two.test:0", INT64_MAX);
+	finish(site, "b@two.test", QUEUE_AGAIN, NOW + MINUTE, "");
+	assert_true(queue_retry(site->queue, &two, NOW, &changed, &err));
+	assert_int_equal(changed, 2);
+	take_is(site, "two.test", NOW, 10, "t3(c@two.test) t1(b@two.test)");
+	check_is(site, false, "");
+	assert_true(queue_drop(site->queue, &nothing, &changed, &err));
+	assert_int_equal(changed, 0);
+	assert_true(queue_drop(site->queue, &two, &changed, &err));
+	assert_int_equal(changed, 2);
+	all_is(site, "a@one.test! A2@one.test! here!");
+	check_is(site, false, "");
+	assert_true(queue_drop(site->queue, &all, &changed, &err));
+	all_is(site, "");
+	check_is(site, false, "");
+}
+
+static void test_reroute(void **state)
+{
+	const struct queue_filter one = { .held = -1, .recipient = SPAN("@one.test") },
+	                          all = { .held = -1, .trace = SPAN("t2") },
+	                          other = { .held = -1, .recipient = SPAN("@mx.other.test") };
+	struct site *site = *state;
+	struct error err;
+	uint64_t changed;
+
+	fill(site);
+	assert_true(queue_reroute(site->queue, &one, SPAN("mx.other.test"), &changed, &err));
+	assert_int_equal(changed, 2);
+	take_is(site, "one.test", NOW, 10, "");
+	take_is(site, "mx.other.test", NOW, 10, "t1(a@one.test) t2(A2@one.test)");
+	due_is(site, NOW, ":0 mx.other.test:0", NOW + MINUTE);
+	list_is(site, &other, 0, 10, "a@one.test A2@one.test");
+	assert_true(queue_reroute(site->queue, &all, SPAN("third.test"), &changed, &err));
+	assert_int_equal(changed, 1); /* not what is delivered here */
+	take_is(site, "", NOW, 10, "t2(here)");
+	assert_true(queue_reroute(site->queue, &all, SPAN("third.test"), &changed, &err)); /* there already */
+	take_is(site, "third.test", NOW, 10, "t2(A2@one.test)");
+	assert_false(queue_reroute(site->queue, &all, SPAN(""), &changed, &err));
+	check_is(site, false, "");
+}
+
+/* More than one transaction's worth. */
+static void test_pieces(void **state)
+{
+	const struct queue_filter all = { .held = -1 };
+	struct listing listing = { .stop_after = 0 };
+	struct site *site = *state;
+	char trace[16], addresses[300 * 12] = "";
+	struct error err;
+	uint64_t changed;
+
+	for (int i = 0; i < 250; i++)
+		put_text(addresses, sizeof(addresses), "%su%d@t.test", i == 0 ? "" : " ", i);
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(trace, sizeof(trace), "t%d", i);
+		add(site, trace, addresses);
+	}
+	assert_true(queue_list(site->queue, &all, 1000, UINT64_MAX, note_row, &listing, &err));
+	assert_int_equal(listing.count, 250);
+	assert_true(queue_hold(site->queue, &all, &changed, &err));
+	assert_int_equal(changed, 1250);
+	assert_true(queue_drop(site->queue, &all, &changed, &err));
+	assert_int_equal(changed, 1250);
+	all_is(site, "");
+	check_is(site, false, "");
+}
+
+static enum error_code may(struct site *site, const char *addresses, int64_t now)
+{
+	const struct sending_limits limits = { .recipients_a_day = 10, .new_recipients_a_day = 3 };
+	struct span list[20], rest = span_of(addresses);
+	struct error err;
+	size_t count = 0;
+
+	while (span_take_until(&rest, ' ', &list[count]))
+		count++;
+	list[count++] = rest;
+	if (queue_may_send(site->queue, ACCOUNT, &limits, list, count, now, &err))
+		return ERR_NONE;
+	assert_true(strstr(err.reason, "tomorrow") != NULL);
+	return err.code;
+}
+
+static void test_limits(void **state)
+{
+	const struct spec first = { "t1", "a@one.test b@one.test here", .created_ms = NOW, .account_id = ACCOUNT },
+	                  second = { "t2", "A@one.test a@one.test a@one.test", .created_ms = NOW,
+		                  .account_id = ACCOUNT },
+	                  others = { "t3", "x@one.test y@one.test z@one.test", .created_ms = NOW };
+	struct site *site = *state;
+
+	assert_int_equal(may(site, "a@one.test b@one.test c@one.test", NOW), ERR_NONE);
+	assert_int_equal(may(site, "a@one.test b@one.test c@one.test d@one.test", NOW), ERR_LIMIT);
+	assert_int_equal(may(site, "a@one.test b@one.test c@one.test C@one.test", NOW), ERR_NONE);
+	assert_int_equal(add_spec(site, &first), ERR_NONE);
+	assert_int_equal(may(site, "a@one.test b@one.test c@one.test", NOW), ERR_NONE);
+	assert_int_equal(may(site, "c@one.test d@one.test", NOW), ERR_LIMIT);
+	assert_int_equal(may(site, "a@one.test", NOW), ERR_NONE);
+	assert_int_equal(add_spec(site, &others), ERR_NONE); /* not this account's */
+	assert_int_equal(may(site, "c@one.test", NOW), ERR_NONE);
+	assert_int_equal(add_spec(site, &second), ERR_NONE);
+	open_again(site);
+	/* 2 + 3 so far, the one delivered here not counted */
+	assert_int_equal(may(site, "a@one.test a@one.test a@one.test a@one.test a@one.test", NOW), ERR_NONE);
+	assert_int_equal(
+	        may(site, "a@one.test a@one.test a@one.test a@one.test a@one.test a@one.test", NOW), ERR_LIMIT);
+	/* the next day: numbers begin anew, who was known stays known */
+	assert_int_equal(may(site, "a@one.test b@one.test c@one.test d@one.test e@one.test", NOW + DAY), ERR_NONE);
+	assert_int_equal(may(site, "c@one.test d@one.test e@one.test f@one.test", NOW + DAY), ERR_LIMIT);
+	check_is(site, false, "");
+}
+
+static void run_sql(struct site *site, const char *sql)
+{
+	char path[100];
+	sqlite3 *handle;
+
+	(void)snprintf(path, sizeof(path), "%s/queue.db", site->fixture->dir);
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(handle);
+}
+
+static void test_damages(void **state)
+{
+	static const struct {
+		const char *sql, *found;
+		bool repairable;
+	} rows[] = {
+		{ "UPDATE lane SET next_due = 5 WHERE domain = 'one.test'",
+		        "1 destination \"one.test\": due at 5, its recipients at 1800000000000\n", true },
+		{ "UPDATE recipient SET held = 1 WHERE address = 'a@one.test'",
+		        "1 destination \"one.test\": due at 1800000000000, its recipients at 0\n", true },
+		{ "INSERT INTO lane VALUES (900, 'no.test', 0, NULL)", "0 destination \"no.test\" has no recipients\n",
+		        true },
+		{ "INSERT INTO recipient SELECT 99 << 14, lane_id, 0, next_attempt, 0, 'q@one.test', 0, '', '', 0, op_id, "
+		  "0, 0, '' FROM recipient WHERE address = 'b@two.test'",
+		        "2 recipient 1622016 belongs to no message\n", true },
+		{ "INSERT INTO message SELECT 77, 'lost', '', '', '', 0, 0, 0, 0, 0, 0, 0, 3; "
+		  "INSERT INTO body VALUES (77, x'414243', x'', NULL, 0)",
+		        "0 message lost has no recipients\n", true },
+		{ "UPDATE body SET length = length + 1 WHERE message_id = 1",
+		        "2 message t1: body has not the recorded length\n", false },
+		{ "UPDATE body SET length = length - 1 WHERE message_id = 1; DELETE FROM body WHERE message_id = 2",
+		        "2 message t2 has no body\n", false },
+	};
+	struct site *site = *state;
+
+	add(site, "t1", "a@one.test b@two.test");
+	add(site, "t2", "c@two.test");
+	queue_close(&site->queue);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		run_sql(site, rows[i].sql);
+		check_is(site, false, rows[i].found);
+		check_is(site, true, rows[i].found);
+		if (i == 1)
+			run_sql(site, "UPDATE recipient SET held = 0; "
+			              "UPDATE lane SET next_due = 1800000000000 WHERE domain = 'one.test'");
+		else
+			check_is(site, false, rows[i].repairable ? "" : rows[i].found);
+	}
+}
+
+static bool first_file(struct site *site, char *out, size_t size)
+{
+	char name[64] = "";
+	sqlite3_stmt *rows;
+	sqlite3 *handle;
+
+	(void)snprintf(out, size, "%s/queue.db", site->fixture->dir);
+	assert_int_equal(sqlite3_open(out, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(handle, "SELECT file FROM body", -1, &rows, NULL), SQLITE_OK);
+	if (sqlite3_step(rows) == SQLITE_ROW)
+		(void)snprintf(name, sizeof(name), "%s", (const char *)sqlite3_column_text(rows, 0));
+	sqlite3_finalize(rows);
+	sqlite3_close(handle);
+	(void)snprintf(out, size, "%s/queue/blobs/%.2s/%s", site->fixture->dir, name, name);
+	return name[0] != '\0';
+}
+
+/* Files without rows go when they are old; rows without files are damage. */
+static void test_files(void **state)
+{
+	const struct spec large = { "t1", "a@one.test", .created_ms = NOW, .size = 100000 };
+	struct site *site = *state;
+	int64_t far = clock_wall_ms() + 10 * DAY;
+	char path[200], other[250];
+	struct error err;
+	size_t got;
+
+	assert_int_equal(add_spec(site, &large), ERR_NONE);
+	assert_true(first_file(site, path, sizeof(path)));
+	(void)snprintf(other, sizeof(other), "%s", path);
+	memcpy(strrchr(other, '/') + 3, "0123456789", 10);
+	assert_int_equal(link(path, other), 0);
+	assert_true(queue_tidy(site->queue, clock_wall_ms(), &err)); /* too young */
+	assert_int_equal(files_in(site), 2);
+	assert_true(queue_tidy(site->queue, far, &err));
+	assert_int_equal(files_in(site), 1);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(truncate(path, 5), 0);
+	assert_false(queue_read(site->queue, 1, 50, other, 10, &got, &err));
+	assert_int_equal(err.code, ERR_DAMAGED);
+	assert_int_equal(unlink(path), 0);
+	assert_false(queue_read(site->queue, 1, 50, other, 10, &got, &err));
+	assert_int_equal(err.code, ERR_DAMAGED);
+	(void)snprintf(other, sizeof(other), "2 message 1: %s is missing\n", path);
+	check_is(site, false, other);
+	finish(site, "a@one.test", QUEUE_DONE, 0, ""); /* what cannot be sent can still be failed */
+	check_is(site, false, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_filters, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_counts, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_changes, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_reroute, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_limits, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_damages, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_files, queue_setup, queue_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
