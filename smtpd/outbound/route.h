@@ -27,6 +27,8 @@ struct route_host {
 	enum tls_source source;
 	struct span tlsa[ROUTE_TLSA_MAX]; /* in the result's memory */
 	size_t tlsa_count;
+	char tlsa_base[DNS_NAME_MAX + 1]; /* RFC 7672: whose records they are, the name for SNI; DANE only */
+	bool secure;                      /* its name and addresses were answered by DNSSEC */
 	bool sts_mismatch; /* not in the domain's policy: skipped in enforce mode, noted in testing mode */
 };
 
@@ -36,17 +38,42 @@ struct route_result {
 	char why[256];        /* in words */
 	bool has_route;       /* an admin's route decided */
 	struct route route;   /* then: kind, user, password, port, implicit_tls */
-	struct route_host *hosts;
+	const struct route_host *hosts;
 	size_t host_count;
 	bool sts_testing; /* RFC 8461 §5: failures are noted, mail goes */
+	bool mx_secure;
 };
+/* For who wants to keep it: one block of memory; NULL: out of memory. */
+struct route_result *route_result_copy(const struct route_result *result);
+void route_result_free(struct route_result **result); /* wipes the password; also of NULL */
 
 struct router;
 struct route_query;
+struct sts_finder;
 
+struct router_parts {
+	uv_loop_t *loop;
+	struct worker_pool *pool;
+	struct dns *dns;
+	struct relay_store *store;
+	struct sts_finder *sts; /* NULL: no MTA-STS */
+	bool dane;
+	const char *hostname;
+	const char *own_addresses; /* blank-separated; "0.0.0.0" and "::" stand for all of this machine */
+	unsigned own_port;         /* 0: nothing listens here */
+	unsigned port;             /* of MX hosts */
+};
+bool router_new(const struct router_parts *parts, struct router **out, struct error *err);
+void router_free(struct router **router); /* the loop has ended */
+
+enum route_flag {
+	ROUTE_REQUIRETLS = 1, /* RFC 8689: the message's */
+	ROUTE_TLS_NO = 2,     /* RFC 8689 §5: the message's */
+};
 typedef void route_done(void *arg, const struct route_result *result); /* valid during the call */
-struct route_query *route_find(struct router *router, const char *domain, const char *sender_domain, bool requiretls,
+/* domain: A-labels, lower case, or an address literal. Never answered from inside the call. NULL: out of memory. */
+struct route_query *route_find(struct router *router, const char *domain, const char *sender_domain, unsigned flags,
         route_done *done, void *arg);
-void route_cancel(struct route_query **query);
+void route_cancel(struct route_query **query); /* also of NULL */
 
 #endif

@@ -20,6 +20,14 @@ enum tls_source { TLS_SOURCE_DEFAULT, TLS_SOURCE_OVERRIDE, TLS_SOURCE_DANE, TLS_
 const char *tls_level_name(enum tls_level level);    /* "may", "dane": for events and `queue show` */
 const char *tls_source_name(enum tls_source source); /* "mta-sts" */
 
+/* What is known of one host, and what follows from it. */
+#define TLS_LEVEL_UNSAID ((enum tls_level) - 1)
+enum dane_state {
+	DANE_NONE,     /* not secure, or no TLSA records */
+	DANE_UNUSABLE, /* records that nobody can use (RFC 7672): TLS without a look at the certificate */
+	DANE_USABLE,
+};
+
 /* --- MTA-STS, pure (RFC 8461 §3); conformance: vectors/mta-sts --- */
 enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
 struct sts_policy {
@@ -32,5 +40,21 @@ struct sts_policy {
 bool sts_parse_records(const struct span *records, size_t count, char *id, size_t id_size);
 bool sts_parse_policy(struct span text, struct sts_policy *out, struct error *err);
 bool sts_matches(const struct sts_policy *policy, struct span host); /* RFC 8461 §4.1 */
+
+/* --- the demand on one host, pure --- */
+struct tls_facts {
+	enum tls_level override; /* the admin's, or TLS_LEVEL_UNSAID */
+	enum dane_state dane;
+	enum sts_mode sts;   /* of a policy that the host is in; STS_NONE otherwise */
+	bool name_is_secure; /* who the host is was answered by DNSSEC or said by the admin */
+	bool requiretls;     /* RFC 8689, the message's */
+	bool tls_no;         /* RFC 8689 §5: "TLS-Required: No", the message's */
+};
+struct tls_demand {
+	enum tls_level level;
+	enum tls_source source;
+};
+/* False: REQUIRETLS cannot be satisfied with this host. */
+bool tls_demand(const struct tls_facts *facts, struct tls_demand *out);
 
 #endif

@@ -1,0 +1,182 @@
+#include "smtpd/outbound/link.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "smtpd/outbound/scheduler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct held_route *held_route_new(const struct route_result *result)
+{
+	struct held_route *held = calloc(1, sizeof(*held));
+
+	if (held == NULL)
+		return NULL;
+	held->refs = 1;
+	held->result = route_result_copy(result);
+	if (held->result == NULL) {
+		free(held);
+		return NULL;
+	}
+	return held;
+}
+
+void held_route_release(struct held_route **held)
+{
+	struct held_route *it = *held;
+
+	*held = NULL;
+	if (it == NULL || --it->refs > 0)
+		return;
+	route_result_free(&it->result);
+	free(it);
+}
+
+bool link_with_auth(const struct link *link)
+{
+	const struct route_result *route = link->route->result;
+
+	return route->has_route && route->route.kind != ROUTE_MX && route->route.user[0] != '\0';
+}
+
+bool link_must_tls(const struct link *link)
+{
+	return link->to != NULL && link->to->level >= TLS_LEVEL_ENCRYPT;
+}
+
+/* One place at a time; the place it leaves may be another's. */
+void link_count(struct link *link, enum link_count which)
+{
+	struct scheduler *scheduler = link->relay->scheduler;
+
+	if (link->counted == which)
+		return;
+	if (link->counted != COUNT_NONE) {
+		CHECK(*scheduler_counter(scheduler, link->counted) > 0);
+		(*scheduler_counter(scheduler, link->counted))--;
+		scheduler_kick(scheduler);
+	}
+	link->counted = which;
+	if (which != COUNT_NONE)
+		(*scheduler_counter(scheduler, which))++;
+}
+
+void link_detach(struct link *link)
+{
+	struct lane *lane = link->lane;
+
+	if (lane == NULL)
+		return;
+	if (link->state == LINK_CONNECTING) {
+		CHECK(lane->connecting > 0);
+		lane->connecting--;
+	} else if (link->state == LINK_BUSY) {
+		CHECK(lane->busy > 0);
+		lane->busy--;
+	}
+	link->lane = NULL;
+}
+
+void link_free(struct link *link)
+{
+	struct scheduler *scheduler = link->relay->scheduler;
+
+	CHECK(link->client == NULL && link->dial == NULL && link->parcel == NULL && !link->in_job);
+	link_detach(link);
+	link_count(link, COUNT_NONE);
+	scheduler_remove_link(scheduler, link);
+	held_route_release(&link->route);
+	free(link);
+}
+
+/* --- kept for the next message ----------------------------------------------------------------------------------- */
+
+/* Two routes may share a connection when they lead to the same server and ask the same of it. */
+void link_make_key(const struct route_result *route, const struct route_host *host, const struct sockaddr *address,
+        const char *domain, char out[LINK_KEY_MAX])
+{
+	bool by_route = route->has_route && route->route.kind != ROUTE_MX;
+	uint8_t bytes[sizeof(struct sockaddr_in6)] = { 0 };
+	size_t at = 0, len = address->sa_family == AF_INET ? 8 : sizeof(bytes); /* family, port, address */
+
+	memcpy(bytes, address, len);
+	for (size_t i = 0; i < len; i++)
+		at += (size_t)snprintf(out + at, LINK_KEY_MAX - at, "%02x", bytes[i]);
+	(void)snprintf(out + at, LINK_KEY_MAX - at, "/%s/%d/%d/%d/%s/%.320s", host->name, (int)host->level,
+	        by_route ? (int)route->route.kind : 0, by_route && route->route.implicit_tls,
+	        host->level == TLS_LEVEL_DANE ? domain : "", by_route ? route->route.user : "");
+}
+
+void link_idle(struct link *link)
+{
+	struct scheduler *scheduler = link->relay->scheduler;
+
+	if (scheduler->draining || scheduler->counts.idle >= RELAY_IDLE_MAX) {
+		link_quit(link);
+		return;
+	}
+	link_detach(link);
+	link->state = LINK_IDLE;
+	link->progress_ms = clock_mono_ms();
+	link_count(link, COUNT_IDLE);
+}
+
+static struct link *find_idle(struct scheduler *scheduler, const char *key)
+{
+	for (struct link *link = scheduler->links; link != NULL; link = link->next)
+		if (link->state == LINK_IDLE && client_is_ready(link->client) && strcmp(link->key, key) == 0)
+			return link;
+	return NULL;
+}
+
+struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct held_route *route)
+{
+	char key[LINK_KEY_MAX];
+	unsigned tries = 0;
+
+	if (scheduler->counts.idle == 0)
+		return NULL;
+	for (size_t h = 0; h < route->result->host_count; h++)
+		for (size_t a = 0; a < route->result->hosts[h].address_count && tries < RELAY_ADDRESSES_MAX;
+		        a++, tries++) {
+			const struct route_host *host = &route->result->hosts[h];
+			struct link *link;
+
+			link_make_key(route->result, host, (const struct sockaddr *)&host->addresses[a],
+			        lane->destination->domain, key);
+			link = find_idle(scheduler, key);
+			if (link == NULL)
+				continue;
+			link->lane = lane;
+			link->state = LINK_BUSY;
+			link->progress_ms = clock_mono_ms();
+			lane->busy++;
+			link_count(link, COUNT_ACTIVE);
+			return link;
+		}
+	return NULL;
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------------- */
+
+void link_quit(struct link *link)
+{
+	link_detach(link);
+	link->state = LINK_CLOSING;
+	link_count(link, COUNT_CLOSING);
+	client_quit(link->client);
+}
+
+void link_abort(struct link *link)
+{
+	if (link->client != NULL) {
+		client_abort(link->client); /* the rest in on_sent(), on_closed() */
+		return;
+	}
+	if (link->dial != NULL) {
+		dial_cancel(&link->dial);
+		link_free(link);
+	}
+}

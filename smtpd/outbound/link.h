@@ -1,0 +1,81 @@
+/* smtpd/outbound/link.h — one connection to a server of a destination, from the first try at its hosts to QUIT.
+ *
+ *   link_open -> CONNECTING (host after host, address after address: link_open.c) -> BUSY <-> IDLE (kept RELAY_IDLE_MS, for whoever
+ *                     |                                                               |        has a route to the same server)
+ *                     +--- no host was ready: lane_link_failed                        +---> CLOSING (QUIT) -> gone
+ *
+ * A link belongs to a lane while CONNECTING and BUSY. A link never outlives its client's on_closed(). Thread: the loop's. */
+#ifndef SMTPD_OUTBOUND_LINK_H
+#define SMTPD_OUTBOUND_LINK_H
+
+#include "smtpd/outbound/parcel.h"
+
+#define LINK_KEY_MAX 1024
+
+/* Which place of the scheduler it takes. */
+enum link_count { COUNT_NONE, COUNT_UNPROVEN, COUNT_ACTIVE, COUNT_STALLED, COUNT_IDLE, COUNT_CLOSING };
+
+enum link_state { LINK_CONNECTING, LINK_BUSY, LINK_IDLE, LINK_CLOSING };
+
+/* A route that lanes and links share. */
+struct held_route {
+	unsigned refs;
+	struct route_result *result;
+};
+struct held_route *held_route_new(const struct route_result *result); /* copies; NULL: out of memory */
+void held_route_release(struct held_route **held);                    /* also of NULL */
+
+struct lane;
+struct link {
+	struct relay *relay;
+	struct lane *lane;            /* NULL: IDLE, CLOSING */
+	struct link *next, *previous; /* in the scheduler's list of all */
+	enum link_state state;
+	enum link_count counted;
+	bool stalled;        /* BUSY, without progress for RELAY_STALL_MS */
+	int64_t progress_ms; /* monotonic */
+	int64_t opened_ms;
+	unsigned messages;
+	/* where it is going, or is */
+	struct held_route *route;
+	size_t host, address; /* in the route; the next to try */
+	unsigned tries;
+	bool plain; /* this address again, without STARTTLS: opportunistic TLS did not work there */
+	const struct route_host *to;
+	char address_text[CONN_ADDRESS_TEXT];
+	char key[LINK_KEY_MAX]; /* who may use it too */
+	struct dial *dial;
+	struct client *client;
+	char detail[PARCEL_DETAIL_MAX];
+	bool refused;     /* READY, and not good enough: REQUIRETLS */
+	bool has_outcome; /* of the hosts so far */
+	struct outcome outcome;
+	/* what it is sending */
+	struct parcel *parcel;
+	struct client_message message; /* lives until on_sent() */
+	struct worker_job job;         /* a conversion */
+	bool in_job, ended;            /* ended: the client is gone while the job runs */
+	struct error job_error;
+};
+
+/* For the lane, CONNECTING. False: out of memory. */
+bool link_open(struct lane *lane, struct held_route *route);
+void link_next_address(struct link *link); /* the one it tried is no good: link->outcome */
+void link_note(struct link *link, const struct outcome *outcome);
+void link_count(struct link *link, enum link_count which);
+void link_feed(struct link *link); /* READY: the next parcel of its lane; none: IDLE */
+void link_sent(struct link *link, const struct client_reply *replies, size_t count, bool lost);
+void link_closed(struct link *link);
+void link_idle(struct link *link);
+void link_detach(struct link *link); /* from its lane */
+/* An idle one for a lane with this route; NULL: none. */
+struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct held_route *route);
+void link_quit(struct link *link);  /* polite when it is IDLE */
+void link_abort(struct link *link); /* what it was sending has an unknown end */
+void link_free(struct link *link);  /* its client and its dial are gone */
+bool link_with_auth(const struct link *link);
+bool link_must_tls(const struct link *link);
+void link_make_key(const struct route_result *route, const struct route_host *host, const struct sockaddr *address,
+        const char *domain, char out[LINK_KEY_MAX]);
+
+#endif
