@@ -71,6 +71,8 @@ struct append {
 /* --- append_commit.c, on workers --- */
 /* Is there a mailbox, and room in the account? Fills a->error. */
 void append_check(struct append *a);
+/* append_known.c: the UID of the message in Sent that we have filed and that this APPEND brings once more; 0: none. */
+uint32_t append_known(const struct append *a, struct account *account, int64_t sent);
 /* run_batch: computes what is stored beside the octets, and makes large ones durable; append_commit() does it where that has not been done. */
 void append_prepare(struct worker_job **jobs, size_t count);
 /* run_batch of the jobs of one account. What has an error already is left alone. Frees the spools of all. */

@@ -11,6 +11,7 @@
 
 struct quota {
 	uint64_t bytes, messages; /* 0: no limit */
+	bool file_sent;           /* what is submitted is filed in Sent by smtpd */
 };
 
 static bool find_quota(const struct append *a, struct quota *out, struct error *err)
@@ -19,7 +20,7 @@ static bool find_quota(const struct append *a, struct quota *out, struct error *
 
 	if (!directory_account(a->directory, a->account_id, &info, err))
 		return false;
-	*out = (struct quota) { info.quota_bytes, info.quota_messages };
+	*out = (struct quota) { info.quota_bytes, info.quota_messages, info.options.file_sent };
 	return true;
 }
 
@@ -47,15 +48,12 @@ static bool has_room(const struct append *a, struct account *account, struct err
 	return true;
 }
 
-static bool find_mailbox(struct append *a, struct account *account, int64_t *id, struct error *err)
+static bool find_mailbox(struct append *a, struct account *account, struct mailbox_info *out, struct error *err)
 {
-	struct mailbox_info info;
 	struct mailbox_name name;
 
-	if (mailbox_find(account, a->mailbox, &info, err)) {
-		*id = info.id;
+	if (mailbox_find(account, a->mailbox, out, err))
 		return true;
-	}
 	/* RFC 9051 §6.3.12: TRYCREATE unless it is certain that it cannot be created */
 	if (err->code == ERR_NO_SUCH_MAILBOX)
 		a->try_create = mailbox_name_parse(a->mailbox, &name, err) &&
@@ -66,11 +64,11 @@ static bool find_mailbox(struct append *a, struct account *account, int64_t *id,
 void append_check(struct append *a)
 {
 	struct account *account;
-	int64_t mailbox_id;
+	struct mailbox_info mailbox;
 
 	if (!account_open(a->store, a->account_id, &account, &a->error))
 		return;
-	if (find_mailbox(a, account, &mailbox_id, &a->error))
+	if (find_mailbox(a, account, &mailbox, &a->error))
 		(void)has_room(a, account, &a->error);
 	account_release(&account);
 }
@@ -166,16 +164,16 @@ struct commit {
 	struct batch *batches[WORKER_BATCH_MAX];
 	size_t count;
 	struct quota quota;
-	struct span last_name; /* the mailbox found last, and its id: pipelines mostly fill one */
-	int64_t last_id;
+	struct span last_name; /* the mailbox found last: pipelines mostly fill one */
+	struct mailbox_info last;
 };
 
 static bool find_target(struct commit *c, struct append *a, struct account *account, struct error *err)
 {
-	if (c->last_id != 0 && span_equal(c->last_name, a->mailbox))
+	if (c->last.id != 0 && span_equal(c->last_name, a->mailbox))
 		return true;
-	if (!find_mailbox(a, account, &c->last_id, err)) {
-		c->last_id = 0;
+	if (!find_mailbox(a, account, &c->last, err)) {
+		c->last.id = 0;
 		return false;
 	}
 	c->last_name = a->mailbox;
@@ -196,17 +194,34 @@ static bool build(const struct commit *c, const struct append *a, struct batch *
 			.flags = a->parts[i].flags,
 		};
 
-		if (!batch_append(*out, c->last_id, &message))
+		if (!batch_append(*out, c->last.id, &message))
 			return false;
 	}
 	return true;
+}
+
+/* RFC 4315 §3; it is done, so a code that finds no memory is left out. */
+static void tell_uids(struct append *a, uint32_t uid_validity, const uint32_t *uids, size_t count)
+{
+	if (!buffer_printf(&a->uids, "APPENDUID %u ", uid_validity) || !sequence_set_write(&a->uids, uids, count))
+		buffer_clear(&a->uids);
+}
+
+/* The client's copy of what smtpd has filed in Sent: it is there, so nothing is stored. */
+static bool is_there(const struct commit *c, struct append *a, struct account *account)
+{
+	uint32_t uid = c->quota.file_sent && c->last.use == USE_SENT ? append_known(a, account, c->last.id) : 0;
+
+	if (uid != 0)
+		tell_uids(a, c->last.uid_validity, &uid, 1);
+	return uid != 0;
 }
 
 static void add(struct commit *c, struct append *a, struct account *account)
 {
 	struct batch *batch = NULL;
 
-	if (!find_target(c, a, account, &a->error))
+	if (!find_target(c, a, account, &a->error) || is_there(c, a, account))
 		return;
 	if (!build(c, a, &batch)) {
 		batch_free(&batch);
@@ -224,10 +239,7 @@ static void take_result(struct append *a, const struct batch_result *result)
 	if (a->error.code != ERR_NONE)
 		return;
 	CHECK(result->uid_count == a->count);
-	/* RFC 4315 §3; it is done, so a code that finds no memory is left out */
-	if (!buffer_printf(&a->uids, "APPENDUID %u ", result->uid_validity) ||
-	        !sequence_set_write(&a->uids, result->uids, result->uid_count))
-		buffer_clear(&a->uids);
+	tell_uids(a, result->uid_validity, result->uids, result->uid_count);
 }
 
 static void fail_all(struct worker_job **jobs, size_t count, const struct error *err)

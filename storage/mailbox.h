@@ -96,6 +96,10 @@ void mailbox_snapshot_free(struct mailbox_snapshot *snapshot);
 bool mailbox_rows(
         struct account *account, int64_t mailbox_id, struct message_row **rows, size_t *count, struct error *err);
 
+/* The newest ones, by UID, at most max; rising UIDs. Costs as many row reads as it gives. */
+bool mailbox_newest(struct account *account, int64_t mailbox_id, struct message_row *rows, size_t max, size_t *count,
+        struct error *err);
+
 /* When each was put into this mailbox (RFC 8514 SAVEDATE), unix seconds; uids rising; 0 for those that are not there. */
 bool mailbox_save_dates(struct account *account, int64_t mailbox_id, const uint32_t *uids, size_t count, int64_t *dates,
         struct error *err);

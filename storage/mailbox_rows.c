@@ -111,6 +111,27 @@ bool mailbox_rows(
 	return ok;
 }
 
+bool mailbox_newest(struct account *account, int64_t mailbox_id, struct message_row *rows, size_t max, size_t *count,
+        struct error *err)
+{
+	sqlite3_stmt *newest;
+	enum step step = STEP_DONE;
+
+	*count = 0;
+	if (!DATABASE_QUERY(account->database, MAIL_CHANGED_NEW, &newest, err, V_INT(mailbox_id)))
+		return false;
+	while (*count < max && (step = database_step(account->database, newest, err)) == STEP_ROW)
+		rows[(*count)++] = row_read(newest);
+	database_done(newest);
+	for (size_t i = 0; i < *count / 2; i++) {
+		struct message_row row = rows[i];
+
+		rows[i] = rows[*count - 1 - i];
+		rows[*count - 1 - i] = row;
+	}
+	return step != STEP_FAILED;
+}
+
 /* From uids[*at] on as far as one cursor goes. */
 static bool read_saved(struct account *account, int64_t mailbox_id, const uint32_t *uids, size_t count, size_t *at,
         int64_t *dates, struct error *err)
