@@ -1,6 +1,7 @@
 /* For each operation of the store, and every n: the n-th thing that it asks of the system fails. Then an error is returned and
  * nothing is half done, or it succeeded and all is done; nothing leaks; and the same store can do it afterwards.
  * store_failures [--disk-full] [--for-good] [--stride N] [operation] */
+#include "store_failures_queue.h"
 #include "store_inject.h"
 
 #include "base/clock.h"
@@ -40,6 +41,7 @@ struct scene {
 	struct store *store;
 	struct directory *directory;
 	struct credentials *credentials;
+	struct queue *queue;
 	int64_t inbox, trash, archive;
 	uint64_t modseq;
 };
@@ -125,7 +127,7 @@ struct digest {
 
 static struct digest digest_of(const char *dir)
 {
-	static const char *const files[] = { "directory.db", "auth.db", "accounts/1/mail.db", "accounts/2/mail.db" };
+	static const char *const files[] = { "directory.db", "auth.db", "queue.db", "accounts/1/mail.db", "accounts/2/mail.db" };
 	crypto_generichash_state hash;
 	struct digest digest;
 	char path[300];
@@ -553,6 +555,46 @@ static bool directory_anew(struct scene *scene, struct error *err)
 	return ok;
 }
 
+static bool queue_in(struct scene *scene, struct error *err)
+{
+	return queue_add_two(scene->store, scene->queue, err);
+}
+
+static bool queue_some(struct scene *scene, struct error *err)
+{
+	return queue_finish_some(scene->store, scene->queue, err);
+}
+
+static bool queue_report(struct scene *scene, struct error *err)
+{
+	return queue_finish_report(scene->store, scene->queue, err);
+}
+
+static bool queue_held(struct scene *scene, struct error *err)
+{
+	return queue_hold_one(scene->store, scene->queue, err);
+}
+
+static bool queue_moved(struct scene *scene, struct error *err)
+{
+	return queue_reroute_one(scene->store, scene->queue, err);
+}
+
+static bool queue_dropped(struct scene *scene, struct error *err)
+{
+	return queue_drop_first(scene->store, scene->queue, err);
+}
+
+static bool queue_seen(struct scene *scene, struct error *err)
+{
+	return queue_look(scene->store, scene->queue, err);
+}
+
+static bool queue_again(struct scene *scene, struct error *err)
+{
+	return queue_anew(scene->dir, &scene->queue, err);
+}
+
 static const struct row rows[] = {
 	{ "append small", append_small, true, true },
 	{ "append large", append_large, true, true },
@@ -579,6 +621,14 @@ static const struct row rows[] = {
 	{ "directory open", directory_anew, false },
 	{ "credentials put", credentials_change, true },
 	{ "credentials find", credentials_read, false },
+	{ "queue add", queue_in, true },
+	{ "queue finish", queue_some, true },
+	{ "queue finish report", queue_report, true },
+	{ "queue hold", queue_held, true },
+	{ "queue reroute", queue_moved, true },
+	{ "queue drop", queue_dropped, true },
+	{ "queue look", queue_seen, false },
+	{ "queue open", queue_again, false },
 };
 
 /* The scene: one account with three messages in INBOX, one of them large, and two of them in Trash as well. */
@@ -603,6 +653,7 @@ static void open_scene(struct scene *scene, const char *dir)
 	must(store_open(&settings, &scene->store, &err), &err);
 	must(directory_open(dir, &scene->directory, &err), &err);
 	must(credentials_open(dir, &scene->credentials, &err), &err);
+	must(queue_open(dir, &scene->queue, &err), &err);
 	must(store_create_account(scene->store, ACCOUNT, &err), &err);
 	must(account_open(scene->store, ACCOUNT, &account, &err), &err);
 	must(mailbox_find_use(account, USE_INBOX, &info, &err), &err);
@@ -621,6 +672,7 @@ static void close_scene(struct scene *scene)
 	store_close(&scene->store);
 	directory_close(&scene->directory);
 	credentials_close(&scene->credentials);
+	queue_close(&scene->queue);
 }
 
 static bool label(struct scene *scene, struct error *err)
@@ -654,6 +706,7 @@ static void make_template(const char *dir)
 	must(directory_add_domain(scene.directory, SPAN("example.test"), &err), &err);
 	must(directory_add_account(scene.directory, SPAN("alice@example.test"), SPAN("A"), 0, 0, &id, &err), &err);
 	must(credentials_put(scene.credentials, &c, &err), &err);
+	must(queue_scene(scene.store, scene.queue, &err), &err);
 	close_scene(&scene);
 }
 
@@ -856,6 +909,8 @@ static void check_durability(const char *template, const char *base)
 		{ "append large is durable", append_large, "dlfws" },
 		{ "flags are durable", flags, "ws" },
 		{ "expunge is durable", expunge, "ws" },
+		{ "queue add is durable", queue_in, "dflfws" }, /* its directory is new */
+		{ "queue finish is durable", queue_some, "ws" },
 	};
 	struct scene scene = { 0 };
 	struct error err;
