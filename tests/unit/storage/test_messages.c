@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "storage/account.h"
+#include "storage/checksum.h"
 #include "storage/content.h"
 #include "storage/messages.h"
 
@@ -289,6 +290,30 @@ static void test_damage(void **state)
 	seen_free(seen);
 }
 
+/* The values are those of the reference program xxhsum -H1. */
+static void test_checksum(void **state)
+{
+	static const struct {
+		size_t length;
+		uint64_t sum;
+	} rows[] = { { 0, 0xef46db3751d8e999 }, { 31, 0xa2aa5f33cc4a6119 }, { 32, 0x23c3c17ef790fd97 },
+		{ 101, 0xbad4d3bf033bda4c } };
+	char bytes[101];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + 3);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(checksum_xxh64(0, span_make(bytes, rows[i].length)), rows[i].sum);
+	assert_int_equal(checksum_xxh64(0, SPAN("abc")), 0x44bc2cf5ad770999);
+	for (size_t i = 0; i < sizeof(bytes); i++) { /* where the head ends is part of it */
+		struct span all = span_make(bytes, sizeof(bytes));
+
+		assert_int_not_equal(
+		        content_checksum(span_first(all, i), span_skip(all, i)), content_checksum(all, SPAN_EMPTY));
+	}
+}
+
 #define LONG_WALK 200
 #define LONG_SIZE 6000
 
@@ -397,6 +422,7 @@ int main(void)
 		TEST(test_sizes),
 		TEST(test_damage),
 		TEST(test_walk),
+		TEST(test_checksum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
