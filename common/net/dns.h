@@ -27,10 +27,12 @@ struct dns;
 struct dns_query;
 
 struct dns_settings {
-	struct span
-	        forward; /* resolvers to ask, "192.0.2.1 2001:db8::1@5353", blank-separated; empty: as /etc/resolv.conf says, or the roots */
-	const char *
-	        trust_anchor; /* file with the root's (or a test zone's) DS or DNSKEY; NULL or "": Debian's, and without it nothing is secure (logged) */
+	/* Resolvers to ask, "192.0.2.1 2001:db8::1@5353", blank-separated. Empty: as /etc/resolv.conf says, or the roots. */
+	struct span forward;
+	/* File with the root's (or a test zone's) DS or DNSKEY. Given: DNSSEC is insisted on, and resolvers that do not know it make everything
+	 * DNS_BOGUS. NULL or "": Debian's; then such resolvers are used all the same, and nothing is secure; the same when the file is not
+	 * there (both are logged). */
+	const char *trust_anchor;
 };
 
 enum dns_status {

@@ -13,9 +13,10 @@
 
 #define RESOLV_CONF     "/etc/resolv.conf"
 #define RESOLV_CONF_MAX (64 * KIB)
-#define ROOT_ANCHOR     "/usr/share/dns/root.key" /* Debian's dns-root-data */
 #define FORWARD_MAX     16
 #define FORWARD_LEN     80 /* an address, a scope, "@" and a port */
+
+const char *dns_root_anchor = "/usr/share/dns/root.key"; /* package dns-root-data */
 
 struct forwarders {
 	unsigned count;
@@ -136,18 +137,21 @@ static bool add_forwarders(struct ub_ctx *ctx, struct span list, struct forwarde
 
 /* --- what is trusted ------------------------------------------------------------------------------------------- */
 
-static bool add_anchor(struct ub_ctx *ctx, const char *path, struct error *err)
+static bool is_default(const char *anchor)
 {
-	bool is_default = path == NULL || path[0] == '\0';
+	return anchor == NULL || anchor[0] == '\0';
+}
+
+static bool add_anchor(struct ub_ctx *ctx, const char *given, struct error *err)
+{
+	const char *path = is_default(given) ? dns_root_anchor : given;
 	int failed;
 
-	if (is_default)
-		path = ROOT_ANCHOR;
 	if (access(path, R_OK) == 0) {
 		failed = ub_ctx_add_ta_file(ctx, path);
 		return failed == 0 || refused(err, failed, path);
 	}
-	if (!is_default)
+	if (!is_default(given))
 		return error_detail(err, ERR_BAD_VALUE, "trust anchor %.120s: %s", path, strerror(errno));
 	LOG(LOG_WARNING, "dns.no_trust_anchor", LOG_TEXT("file", path),
 	        LOG_TEXT("reason", "no answer is secure, so there is no DANE; the package is dns-root-data"));
@@ -204,7 +208,8 @@ static bool finish(struct ub_ctx *ctx, struct error *err)
 	return true;
 }
 
-bool dns_setup(struct ub_ctx *ctx, const struct dns_settings *settings, struct error *err)
+static bool set_all(
+        struct ub_ctx *ctx, const struct dns_settings *settings, bool validate, bool *optional, struct error *err)
 {
 	struct forwarders forwarders = { 0 };
 	int failed;
@@ -215,11 +220,26 @@ bool dns_setup(struct ub_ctx *ctx, const struct dns_settings *settings, struct e
 		return refused(err, failed, "threads");
 	if (!set_options(ctx, general, ARRAY_LEN(general), err) ||
 	        !add_forwarders(ctx, settings->forward, &forwarders, err) ||
-	        !add_anchor(ctx, settings->trust_anchor, err))
+	        (validate && !add_anchor(ctx, settings->trust_anchor, err)))
 		return false;
 	if (forwarders.count > 0 && !set_options(ctx, with_forwarders, ARRAY_LEN(with_forwarders), err))
 		return false;
 	if (forwarders.loopback && !set_options(ctx, on_loopback, ARRAY_LEN(on_loopback), err))
 		return false;
+	*optional = forwarders.count > 0 && is_default(settings->trust_anchor) && access(dns_root_anchor, R_OK) == 0;
 	return finish(ctx, err);
+}
+
+struct ub_ctx *dns_setup(const struct dns_settings *settings, bool validate, bool *optional, struct error *err)
+{
+	struct ub_ctx *ctx = ub_ctx_create();
+
+	if (ctx == NULL) {
+		error_set(err, ERR_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	if (set_all(ctx, settings, validate, optional, err))
+		return ctx;
+	ub_ctx_delete(ctx);
+	return NULL;
 }

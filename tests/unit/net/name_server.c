@@ -72,11 +72,17 @@ static void read_text(const struct name_server *server, const char *name, char *
 
 /* --- zones ------------------------------------------------------------------------------------------------------ */
 
+/* The root's file is "root", its origin has no second dot. */
+static const char *file_of(const struct zone *zone)
+{
+	return strcmp(zone->name, ".") == 0 ? "root" : zone->name;
+}
+
 static void write_zone(const struct name_server *server, const struct zone *zone)
 {
-	FILE *f = open_file(server, zone->name, "w");
+	FILE *f = open_file(server, file_of(zone), "w");
 
-	fprintf(f, "$ORIGIN %s.\n$TTL 300\n", zone->name);
+	fprintf(f, "$ORIGIN %s%s\n$TTL 300\n", zone->name, strcmp(zone->name, ".") == 0 ? "" : ".");
 	fprintf(f, "@ IN SOA ns admin 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n");
 	zone->write(f);
 	fclose(f);
@@ -91,7 +97,7 @@ static void sign(const struct name_server *server, const struct zone *zone)
 		(char[]) { "-k" }, strdup(zone->name), NULL };
 	char *signzone[] = { (char[]) { "ldns-signzone" }, (char[]) { "-i" }, (char[]) { "20010101000000" },
 		(char[]) { "-e" }, strdup(zone->kind == ZONE_EXPIRED ? "20010201000000" : "20370101000000"),
-		(char[]) { "-f" }, signed_name, strdup(zone->name), key, NULL };
+		(char[]) { "-f" }, signed_name, strdup(file_of(zone)), key, NULL };
 
 	run(server, "key", keygen);
 	read_text(server, "key", key, sizeof(key));
@@ -100,18 +106,18 @@ static void sign(const struct name_server *server, const struct zone *zone)
 	read_text(server, name, text, sizeof(text));
 	fprintf(anchors, "%s", text);
 	fclose(anchors);
-	snprintf(signed_name, sizeof(signed_name), "%s", zone->name);
+	snprintf(signed_name, sizeof(signed_name), "%s", file_of(zone));
 	if (zone->kind != ZONE_STRIPPED)
 		run(server, "signing", signzone);
 	if (zone->kind == ZONE_FORGED) {
 		static char whole[64 * 1024];
 		FILE *f;
 
-		read_text(server, zone->name, whole, sizeof(whole));
+		read_text(server, file_of(zone), whole, sizeof(whole));
 		old = strstr(whole, "192.0.2.66");
 		assert_non_null(old);
 		old[9] = '7';
-		f = open_file(server, zone->name, "w");
+		f = open_file(server, file_of(zone), "w");
 		fprintf(f, "%s", whole);
 		fclose(f);
 	}
@@ -130,7 +136,7 @@ static void write_config(const struct name_server *server, const struct zone *zo
 	        server->folder, server->folder, server->folder, server->folder);
 	fprintf(f, " server-count: 1\n minimal-responses: no\nremote-control:\n control-enable: no\n");
 	for (size_t i = 0; i < count; i++)
-		fprintf(f, "zone:\n name: \"%s\"\n zonefile: \"%s\"\n", zones[i].name, zones[i].name);
+		fprintf(f, "zone:\n name: \"%s\"\n zonefile: \"%s\"\n", zones[i].name, file_of(&zones[i]));
 	fclose(f);
 }
 

@@ -427,6 +427,105 @@ static void all_may_end_inside_an_answer(void **state)
 	}
 }
 
+/* --- servers that do not know DNSSEC ---------------------------------------------------------------------------- */
+
+static const struct without_case {
+	const char *name;
+	enum dns_status status;
+	size_t count;
+} without_cases[] = {
+	{ "www.plain.test", DNS_OK, 1 },
+	{ "www.forged.test", DNS_OK, 1 },
+	{ "mx1.signed.test", DNS_OK, 1 },
+	{ "nowhere.signed.test", DNS_NO_NAME, 0 },
+	{ "chain0.signed.test", DNS_TEMPORARY, 0 },
+};
+
+/* NSD does not serve the root: with the root's real key everything is bogus. Nobody insisted on DNSSEC, so mail may leave. */
+static void without_dnssec_answers_come_all_the_same(void **state)
+{
+	static struct asked asked[40];
+	struct dns *dns;
+	struct asked a;
+	uv_loop_t loop;
+
+	uv_loop_init(&loop);
+	dns = new_dns(&loop, server.forward, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) { /* all asked before anybody knows */
+		asked[i] = (struct asked) { 0 };
+		asked[i].query = dns_ask(dns, without_cases[i % 4].name, DNS_A, on_done, &asked[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		turns_until(&loop, &asked[i].told, 1);
+		assert_int_equal(asked[i].status, without_cases[i % 4].status);
+		assert_false(asked[i].secure);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(without_cases); i++) {
+		ask(&loop, dns, without_cases[i].name, DNS_A, &a);
+		assert_int_equal(a.status, without_cases[i].status);
+		assert_int_equal(a.count, without_cases[i].count);
+		assert_false(a.secure);
+	}
+	close_all(&loop, &dns);
+}
+
+/* While answers are held, and in each turn before and after. */
+static void held_questions_may_be_cancelled(void **state)
+{
+	for (int turns = 0; turns < 40; turns++) {
+		struct asked a = { 0 }, b = { 0 };
+		struct dns *dns;
+		uv_loop_t loop;
+
+		uv_loop_init(&loop);
+		dns = new_dns(&loop, server.forward, NULL);
+		a.query = dns_ask(dns, "www.plain.test", DNS_A, on_done, &a);
+		b.query = dns_ask(dns, "www.plain.test", DNS_MX, on_done, &b);
+		for (int i = 0; i < turns; i++) {
+			uv_run(&loop, UV_RUN_NOWAIT);
+			usleep(200);
+		}
+		if (a.told == 0)
+			dns_cancel(&a.query);
+		if (turns % 2 == 0)
+			turns_until(&loop, &b.told, 1);
+		close_all(&loop, &dns);
+		assert_true(a.told <= 1 && b.told <= 1);
+	}
+}
+
+static void write_root(void *file)
+{
+	fprintf(file, "www.example. IN A 192.0.2.66\nmx.example. IN A 192.0.2.1\n");
+}
+
+/* Once the root has validated nothing that does not is taken any more. */
+static void proven_dnssec_stands(void **state)
+{
+	static const struct zone root = { ".", ZONE_FORGED, write_root };
+	const char *anchor = dns_root_anchor;
+	struct asked first = { 0 }, a;
+	struct name_server roots;
+	struct dns *dns;
+	uv_loop_t loop;
+
+	uv_loop_init(&loop);
+	name_server_start(&roots, &root, 1);
+	dns_root_anchor = roots.anchor;
+	dns = new_dns(&loop, roots.forward, NULL);
+	first.query = dns_ask(dns, "www.example", DNS_A, on_done, &first); /* forged, before anything is proven */
+	turns_until(&loop, &first.told, 1);
+	assert_int_equal(first.status, DNS_BOGUS);
+	ask(&loop, dns, "mx.example", DNS_A, &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_true(a.secure);
+	ask(&loop, dns, "www.example", DNS_A, &a);
+	assert_int_equal(a.status, DNS_BOGUS);
+	close_all(&loop, &dns);
+	dns_root_anchor = anchor;
+	name_server_stop(&roots);
+}
+
 /* --- servers that lie ------------------------------------------------------------------------------------------- */
 
 enum lie {
@@ -647,6 +746,9 @@ int main(void)
 		cmocka_unit_test(a_cancelled_question_stays_unanswered),
 		cmocka_unit_test(too_many_questions_are_refused),
 		cmocka_unit_test(all_may_end_inside_an_answer),
+		cmocka_unit_test(without_dnssec_answers_come_all_the_same),
+		cmocka_unit_test(held_questions_may_be_cancelled),
+		cmocka_unit_test(proven_dnssec_stands),
 		cmocka_unit_test(lies_are_as_good_as_silence),
 		cmocka_unit_test(an_answer_without_end_is_not_waited_for),
 	};
