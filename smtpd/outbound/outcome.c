@@ -57,12 +57,7 @@ static void take_status(struct outcome *out, const struct client_reply *reply, c
 static void take_text(struct outcome *out, const struct client_reply *reply)
 {
 	out->ours = reply->code == 0;
-	if (reply->code == 0)
-		(void)snprintf(out->text, sizeof(out->text), "%s", reply->text);
-	else if (reply->enhanced[0] != '\0')
-		(void)snprintf(out->text, sizeof(out->text), "%u %s %.480s", reply->code, reply->enhanced, reply->text);
-	else
-		(void)snprintf(out->text, sizeof(out->text), "%u %.490s", reply->code, reply->text);
+	(void)snprintf(out->text, sizeof(out->text), "%s", reply->text); /* with its code, as it came */
 }
 
 static bool is_about_auth(unsigned code)
