@@ -877,6 +877,38 @@ static void test_tidy(void **state)
 	assert_clean(fixture);
 }
 
+/* Nobody waits while what a large EXPUNGE leaves is freed: that comes afterwards, in pieces. */
+static void test_large_expunge(void **state)
+{
+	struct fixture *fixture = *state;
+	struct mailbox_info inbox = info_of(fixture, "INBOX");
+	struct account *account;
+	uint32_t uids[1200];
+	struct batch *batch;
+
+	fixture_reopen(fixture, 0);
+	for (size_t few = 50; few <= ARRAY_LEN(uids); few += ARRAY_LEN(uids) - 50) {
+		bool is_large = few > 50;
+
+		for (size_t i = 0; i < few; i++)
+			uids[i] = append(fixture, "INBOX", 100, 'x');
+		batch = batch_new(NULL);
+		assert_true(batch_expunge(batch, inbox.id, uids, few));
+		assert_int_equal(commit_one(fixture, &batch), ERR_NONE);
+		account = borrow(fixture);
+		assert_int_equal(account_has_due(account), is_large);
+		assert_int_equal(account->has_rest, is_large);
+		account_release(&account);
+	}
+	assert_int_equal(usage_of(fixture).messages, 0);
+	assert_clean(fixture);
+	store_close_idle(fixture->store, 3600000); /* in use, as it were */
+	account = borrow(fixture);
+	assert_false(account_has_due(account) || account->has_rest);
+	account_release(&account);
+	assert_clean(fixture);
+}
+
 static void overwrite(const struct fixture *fixture, const char *file, off_t at, size_t len)
 {
 	char path[128], junk[4096];
@@ -1005,6 +1037,7 @@ int main(void)
 		TEST(test_notice),
 		TEST(test_maildrop),
 		TEST(test_tidy),
+		TEST(test_large_expunge),
 		TEST(test_append_and_free_in_one),
 		TEST(test_damaged_account),
 		TEST(test_least_recently_used),

@@ -5,6 +5,7 @@
 #include "storage/database.h"
 #include "storage/events.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,29 @@ static void test_two_writers(void **state)
 	told_is(site->log, &all, "1 2");
 }
 
+static void *run_flusher(void *arg)
+{
+	struct site *site = arg;
+
+	for (int i = 0; i < 20; i++)
+		events_flush(site->log);
+	return NULL;
+}
+
+/* Added on the loop, written on a worker. */
+static void test_threads(void **state)
+{
+	struct site *site = *state;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, run_flusher, site), 0);
+	for (int i = 0; i < 2000; i++)
+		add(site, 0, "t1", "", "", "", "x");
+	pthread_join(thread, NULL);
+	events_flush(site->log);
+	assert_int_equal(rows_in(site, "SELECT count(*) FROM event"), 2000);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -248,6 +272,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pruning, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_writers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test(test_names),
 	};
 

@@ -1,7 +1,7 @@
 /* storage/queue.h: in, out, again; what is due. The admin's side: test_queue_admin.c. */
 #include "queue_fixture.h"
 
-#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,6 +369,80 @@ static void test_watch(void **state)
 	close(fd);
 }
 
+#define THREADS  4
+#define MESSAGES 20
+
+struct worker {
+	struct site *site;
+	unsigned number;
+	unsigned finished;
+	bool done; /* of the one who finishes: all that there is */
+};
+
+static void *run_adder(void *arg)
+{
+	struct worker *worker = arg;
+	struct queue_rcpt_new rcpt = { .address = SPAN("a@one.test"), .domain = SPAN("one.test") };
+	struct queue_entry entry = { .created_ms = NOW, .recipients = &rcpt, .recipient_count = 1, .expires_ms = NOW },
+	                   *entries[] = { &entry };
+	char trace[16];
+	struct spool *body;
+	struct error err;
+	bool ok = spool_new(worker->site->fixture->store, 100, &body, &err);
+
+	entry.body = body;
+	for (unsigned i = 0; ok && i < MESSAGES; i++) {
+		(void)snprintf(trace, sizeof(trace), "t%u-%u", worker->number, i);
+		entry.trace = span_of(trace);
+		ok = queue_add(worker->site->queue, entries, 1, &err);
+	}
+	spool_free(&body);
+	worker->done = ok;
+	return NULL;
+}
+
+static void *run_finisher(void *arg)
+{
+	struct worker *worker = arg;
+	struct queue_message *list[10];
+	struct queue_outcome outcome = { .result = QUEUE_DONE };
+	struct error err;
+	char octet;
+	size_t count, got;
+	bool ok = true;
+
+	while (ok && worker->finished < (THREADS - 1) * MESSAGES) {
+		ok = queue_take(worker->site->queue, "one.test", NOW, NULL, NULL, list, 10, &count, &err);
+		for (size_t i = 0; i < count; i++) {
+			outcome.recipient_id = list[i]->recipients[0].id;
+			ok = ok && queue_read(worker->site->queue, list[i]->id, 0, &octet, 1, &got, &err) &&
+			     queue_finish(worker->site->queue, &outcome, 1, NULL, 0, &err);
+			queue_message_free(&list[i]);
+		}
+		worker->finished += (unsigned)count;
+	}
+	worker->done = ok;
+	return NULL;
+}
+
+/* One handle, several threads. */
+static void test_threads(void **state)
+{
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker) { .site = *state, .number = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, i == 0 ? run_finisher : run_adder, &workers[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(workers[i].done);
+	}
+	assert_int_equal(workers[0].finished, (THREADS - 1) * MESSAGES);
+	check_is(*state, false, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reports, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_watch, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_threads, queue_setup, queue_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
