@@ -134,7 +134,8 @@ static void write_config(const struct name_server *server, const struct zone *zo
 	        server->forward, server->folder);
 	fprintf(f, " pidfile: \"%s/pid\"\n xfrdfile: \"%s/xfrd\"\n zonelistfile: \"%s/zones\"\n xfrdir: \"%s\"\n",
 	        server->folder, server->folder, server->folder, server->folder);
-	fprintf(f, " server-count: 1\n minimal-responses: no\nremote-control:\n control-enable: no\n");
+	fprintf(f,
+	        " server-count: 1\n minimal-responses: no\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n");
 	for (size_t i = 0; i < count; i++)
 		fprintf(f, "zone:\n name: \"%s\"\n zonefile: \"%s\"\n", zones[i].name, file_of(&zones[i]));
 	fclose(f);
