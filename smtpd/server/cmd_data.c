@@ -1,12 +1,9 @@
 #include "smtpd/server/commands.h"
 
 #include "base/check.h"
-#include "base/clock.h"
-#include "base/log.h"
 
-/* The way of a message: data_receive() takes the octets out of the receive buffer; what fits into the spool's memory is
- * appended at once, on the loop; what needs the disk goes as a chunk to a worker while the conn is paused, so memory stays
- * flat however large the message is. What becomes of it at its end: message_end.c. */
+/* The way of a message: data_receive() takes the octets out of the receive buffer, octets.c keeps them. What becomes of it at its
+ * end: message_end.c. */
 
 static void end_of_data(struct smtp_session *s)
 {
@@ -16,80 +13,10 @@ static void end_of_data(struct smtp_session *s)
 	message_end(s);
 }
 
-/* --- octets on their way to the spool -------------------------------------------------------------------------- */
-
-/* Nothing of the message is kept from here on; it is read to its end so that the client hears why. */
-static void give_up(struct transaction *transaction)
+static void flushed(struct smtp_session *s)
 {
-	spool_free(&transaction->spool);
-	buffer_free(&transaction->chunk);
-}
-
-static bool keeps_nothing(const struct transaction *transaction)
-{
-	return transaction->too_large || transaction->failure.code != ERR_NONE;
-}
-
-static void count_octets(struct smtp_session *s, size_t more)
-{
-	struct transaction *transaction = s->transaction;
-
-	transaction->size += more;
-	if (transaction->size <= s->server->settings.max_message_size || transaction->too_large)
-		return;
-	transaction->too_large = true;
-	give_up(transaction);
-}
-
-/* A run of text that data_receive() cut; at most DATA_CHUNK_MAX octets of such runs come between two waits. */
-static void keep_text(struct smtp_session *s, struct span text)
-{
-	struct transaction *transaction = s->transaction;
-
-	count_octets(s, text.len);
-	if (keeps_nothing(transaction))
-		return;
-	if (transaction->chunk.len == 0 && spool_fits(transaction->spool, text.len)) {
-		if (!spool_append(transaction->spool, text, &transaction->failure))
-			give_up(transaction);
-	} else if (!buffer_append_span(&transaction->chunk, text)) {
-		error_set(&transaction->failure, ERR_NO_MEMORY, "out of memory, try again later");
-		give_up(transaction);
-	}
-}
-
-static void write_chunk(struct smtp_session *s)
-{
-	(void)spool_append(s->transaction->spool, buffer_span(&s->transaction->chunk), &s->job_error);
-}
-
-static void chunk_written(struct smtp_session *s)
-{
-	struct transaction *transaction = s->transaction;
-
-	buffer_free(&transaction->chunk); /* whoever sends slowly has no claim to it */
-	if (s->job_error.code != ERR_NONE) {
-		transaction->failure = s->job_error;
-		give_up(transaction);
-	}
-	if (transaction->complete)
+	if (s->transaction->complete)
 		end_of_data(s);
-}
-
-static void bad_octet(struct smtp_session *s)
-{
-	struct error err;
-
-	error_set(&err, ERR_SYNTAX, "bare CR, bare LF or NUL in the message (RFC 5321 2.3.8), goodbye");
-	message_refuse(s, STAGE_DATA, &err);
-	session_end(s);
-}
-
-/* Nobody reads that much only to say no. */
-static bool is_far_too_large(const struct smtp_session *s)
-{
-	return s->transaction->too_large &&
-	       s->transaction->size / DATA_DISCARD_FACTOR > s->server->settings.max_message_size;
 }
 
 size_t data_receive(struct smtp_session *s, struct span bytes)
@@ -101,17 +28,17 @@ size_t data_receive(struct smtp_session *s, struct span bytes)
 
 	CHECK(s->state == RECEIVING && s->waiting == WAIT_NOTHING);
 	while ((found = data_scan_next(&transaction->scan, &in, &text)) == DATA_TEXT)
-		keep_text(s, text);
+		octets_keep(s, text);
 	if (found == DATA_BAD) {
-		bad_octet(s);
+		octets_bad(s);
 		return bytes.len;
 	}
 	transaction->complete = found == DATA_END;
-	if (transaction->chunk.len > 0) {
-		session_work(s, WORKER_WRITE, write_chunk, chunk_written);
+	if (octets_flush(s, flushed)) {
+		return offered - in.len;
 	} else if (transaction->complete) {
 		end_of_data(s);
-	} else if (is_far_too_large(s)) {
+	} else if (octets_far_too_many(s)) {
 		error_set(&transaction->failure, ERR_TOO_LARGE, "message far too large, goodbye");
 		message_refuse(s, STAGE_DATA, &transaction->failure);
 		session_end(s);
@@ -126,7 +53,11 @@ void cmd_data(struct smtp_session *s, struct span args)
 	struct error err;
 
 	(void)args;
-	if (!spool_new(s->server->accept.store, s->server->settings.max_message_size, &transaction->spool, &err)) {
+	if (transaction->mail.body == BODY_BINARYMIME) { /* RFC 3030 §3 */
+		session_bad_command(s, 503, "5.5.1", "a message with BODY=BINARYMIME comes by BDAT");
+		return;
+	}
+	if (!octets_begin(s, &err)) {
 		session_refuse(s, STAGE_DATA, &err);
 		return;
 	}

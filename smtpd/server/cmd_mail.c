@@ -34,6 +34,7 @@ void cmd_mail(struct smtp_session *s, struct span args)
 {
 	struct sender_request request;
 	struct transaction *transaction;
+	struct smtp_offers offers;
 	struct mail_args mail;
 	struct error err;
 
@@ -41,7 +42,8 @@ void cmd_mail(struct smtp_session *s, struct span args)
 		session_leave_if_draining(s);
 		return;
 	}
-	if (!parse_mail(args, s->extended, s->port != PORT_MX, &mail, &err)) {
+	offers = extensions_offers(s);
+	if (!parse_mail(args, &offers, &mail, &err)) {
 		session_bad_argument(s, STAGE_SENDER, &err);
 		return;
 	}

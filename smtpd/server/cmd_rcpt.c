@@ -147,10 +147,11 @@ static void keep_recipient(struct rcpt_job *rcpt, const struct rcpt_args *args)
 void cmd_rcpt(struct smtp_session *s, struct span args)
 {
 	struct recipient_request request;
+	const struct smtp_offers offers = extensions_offers(s);
 	struct rcpt_args rcpt;
 	struct error err;
 
-	if (!parse_rcpt(args, &rcpt, &err)) {
+	if (!parse_rcpt(args, &offers, &rcpt, &err)) {
 		session_bad_argument(s, STAGE_RECIPIENT, &err);
 		return;
 	}

@@ -36,8 +36,8 @@ static const struct smtp_command commands[] = {
 	{ "SAML", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.6 */
 	{ "TURN", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.1 */
 	{ "ETRN", ANY_COMMAND, cmd_not_here, 0 },
-	{ "BDAT", ANY_COMMAND, cmd_wrong_protocol, 0 }, /* its octets would follow, and be read as commands */
-	{ "GET", ANY_COMMAND, cmd_wrong_protocol, 0 },  /* promises.md, "cross-protocol" */
+	{ "BDAT", ANY_COMMAND, cmd_bdat, 0 }, /* RFC 3030 §2; in every state, as its octets follow in any case */
+	{ "GET", ANY_COMMAND, cmd_wrong_protocol, 0 }, /* promises.md, "cross-protocol" */
 	{ "POST", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "HEAD", ANY_COMMAND, cmd_wrong_protocol, 0 },
 	{ "PUT", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "DELETE", ANY_COMMAND, cmd_wrong_protocol, 0 },
 	{ "PATCH", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "OPTIONS", ANY_COMMAND, cmd_wrong_protocol, 0 },

@@ -10,6 +10,8 @@ void command_dispatch(struct smtp_session *s, struct span line);
 
 /* server/extensions.c: the lines of the EHLO reply after the first, each beginning with LF. */
 void extensions_list(const struct smtp_session *s, struct buffer *out);
+/* The same for who reads the arguments of MAIL and RCPT. */
+struct smtp_offers extensions_offers(const struct smtp_session *s);
 
 /* server/cmd_session.c */
 void cmd_ehlo(struct smtp_session *s, struct span args);
@@ -42,5 +44,18 @@ void cmd_data(struct smtp_session *s, struct span args);
 void message_end(struct smtp_session *s);
 void message_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
 size_t data_receive(struct smtp_session *s, struct span bytes); /* octets in RECEIVING; returns how many it took */
+
+/* server/cmd_bdat.c */
+void cmd_bdat(struct smtp_session *s, struct span args);
+size_t chunk_receive(struct smtp_session *s, struct span bytes); /* octets of a chunk; returns how many it took */
+
+/* server/octets.c: what DATA and BDAT share: octets on their way to the spool. */
+bool octets_begin(struct smtp_session *s, struct error *err); /* a spool for the message; the disk is not touched */
+void octets_keep(struct smtp_session *s, struct span text);
+/* What is too much for memory goes to the disk, and then done() comes; true: it is under way, and the session waits. */
+bool octets_flush(struct smtp_session *s, void (*done)(struct smtp_session *s));
+void octets_give_up(struct transaction *transaction); /* nothing is kept from here on; failure or too_large says why */
+bool octets_far_too_many(const struct smtp_session *s);
+void octets_bad(struct smtp_session *s); /* bare CR, bare LF or NUL: refused, and the end of the session */
 
 #endif

@@ -1,5 +1,7 @@
 #include "smtpd/server/commands.h"
 
+#include "base/clock.h"
+
 static bool always(const struct smtp_session *s)
 {
 	(void)s;
@@ -18,6 +20,38 @@ static void auth_value(const struct smtp_session *s, struct buffer *out)
 	buffer_printf(out, " %s", sasl_mechanism_names(&channel));
 }
 
+/* RFC 8689 §2: only where the session has TLS. */
+static bool has_tls(const struct smtp_session *s)
+{
+	return conn_has_tls(s->conn);
+}
+
+static bool is_submission(const struct smtp_session *s)
+{
+	return s->port != PORT_MX;
+}
+
+/* RFC 4865 §4: the longest, in seconds, and the moment that it comes to. */
+static void future_release_value(const struct smtp_session *s, struct buffer *out)
+{
+	(void)s;
+	buffer_printf(out, " %d ", SMTP_HOLD_MAX);
+	date_time_write(clock_wall_ms() / 1000 + SMTP_HOLD_MAX, out);
+}
+
+/* RFC 2852 §2: the soonest that can be promised. */
+static void deliver_by_value(const struct smtp_session *s, struct buffer *out)
+{
+	(void)s;
+	buffer_printf(out, " %d", SMTP_BY_RETURN_MIN);
+}
+
+/* RFC 9422 §3 */
+static void limits_value(const struct smtp_session *s, struct buffer *out)
+{
+	buffer_printf(out, " RCPTMAX=%u", s->server->settings.max_recipients);
+}
+
 /* One row per EHLO keyword. */
 static const struct smtp_extension {
 	const char *keyword;
@@ -32,6 +66,14 @@ static const struct smtp_extension {
 	{ "ENHANCEDSTATUSCODES", always, NULL },       /* RFC 2034 */
 	{ "HELP", always, NULL },                      /* RFC 5321 §4.1.1.1: all commands that are not required */
 	{ "SMTPUTF8", always, NULL },                  /* RFC 6531 */
+	{ "DSN", always, NULL },                       /* RFC 3461 */
+	{ "CHUNKING", always, NULL },                  /* RFC 3030 §2 */
+	{ "BINARYMIME", always, NULL },                /* RFC 3030 §3 */
+	{ "REQUIRETLS", has_tls, NULL },               /* RFC 8689 */
+	{ "FUTURERELEASE", is_submission, future_release_value }, /* RFC 4865 */
+	{ "DELIVERBY", always, deliver_by_value },                /* RFC 2852 */
+	{ "MT-PRIORITY", always, NULL },                          /* RFC 6710 */
+	{ "LIMITS", always, limits_value },                       /* RFC 9422 */
 };
 
 void extensions_list(const struct smtp_session *s, struct buffer *out)
@@ -43,4 +85,15 @@ void extensions_list(const struct smtp_session *s, struct buffer *out)
 		if (extensions[i].value != NULL)
 			extensions[i].value(s, out);
 	}
+}
+
+struct smtp_offers extensions_offers(const struct smtp_session *s)
+{
+	return (struct smtp_offers) {
+		.extended = s->extended,
+		.auth = is_submission(s),
+		.requiretls = has_tls(s),
+		.future_release = is_submission(s),
+		.now_ms = clock_wall_ms(),
+	};
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "smtpd/inbound/lines.h"
 
 #define NAMES_LOGGED 1024 /* octets of recipients in the log line */
 
@@ -143,6 +144,24 @@ static void deliver(struct smtp_session *s)
 	message_refuse(s, STAGE_DATA, &transaction->failure);
 }
 
+static void make_lines(struct smtp_session *s)
+{
+	(void)lines_make(
+	        s->server->accept.store, s->server->settings.max_message_size, &s->transaction->spool, &s->job_error);
+}
+
+static void lines_are_made(struct smtp_session *s)
+{
+	struct transaction *transaction = s->transaction;
+
+	transaction->mail.body = BODY_8BITMIME;
+	transaction->failure = s->job_error;
+	if (transaction->failure.code == ERR_NONE)
+		deliver(s);
+	else
+		message_refuse(s, STAGE_DATA, &transaction->failure);
+}
+
 void message_end(struct smtp_session *s)
 {
 	struct transaction *transaction = s->transaction;
@@ -150,8 +169,10 @@ void message_end(struct smtp_session *s)
 	if (transaction->too_large)
 		error_set(&transaction->failure, ERR_TOO_LARGE, "message too large: at most %llu octets",
 		        (unsigned long long)s->server->settings.max_message_size);
-	if (transaction->failure.code == ERR_NONE)
-		deliver(s);
-	else
+	if (transaction->failure.code != ERR_NONE)
 		message_refuse(s, STAGE_DATA, &transaction->failure);
+	else if (transaction->mail.body == BODY_BINARYMIME)
+		session_work(s, WORKER_WRITE, make_lines, lines_are_made);
+	else
+		deliver(s);
 }

@@ -51,7 +51,9 @@ static const struct {
 	{ STAGE_RECIPIENT, ERR_UNSUPPORTED, { 555, "5.5.4" } },
 	{ STAGE_RECIPIENT, ERR_BAD_SEQUENCE, { 553, "5.6.7" } }, /* RFC 6531 §3.5 */
 	{ STAGE_RECIPIENT, ERR_TOO_LARGE, { 552, "5.2.2" } },    /* larger than the whole mailbox: RFC 1870 §6.4 (2) */
-	{ STAGE_DATA, ERR_SYNTAX, { 550, "5.6.11" } },       /* bare CR, bare LF, NUL (X.6.11: invalid characters) */
+	{ STAGE_DATA, ERR_SYNTAX, { 550, "5.6.11" } }, /* bare CR, bare LF, NUL (X.6.11: invalid characters) */
+	{ STAGE_DATA, ERR_UNSUPPORTED,
+	        { 554, "5.6.3" } }, /* binary, and signed (X.6.3: conversion required but not supported) */
 	{ STAGE_DELIVERY, ERR_BAD_VALUE, { 554, "5.6.0" } }, /* its header cannot be accepted */
 	{ STAGE_DELIVERY, ERR_LIMIT, { 554, "5.4.6" } },     /* RFC 5321 §6.3: a loop */
 	{ STAGE_LIMIT, ERR_LIMIT, { 451, "4.7.1" } }, /* enough for today; 4yz: the client may keep it until tomorrow */

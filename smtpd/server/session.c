@@ -375,7 +375,7 @@ static void on_line_too_long(void *session)
 static size_t on_bytes(void *session, struct span bytes)
 {
 	struct smtp_session *s = session;
-	size_t consumed = s->ended ? bytes.len : data_receive(s, bytes);
+	size_t consumed = s->ended ? bytes.len : s->chunk.open ? chunk_receive(s, bytes) : data_receive(s, bytes);
 
 	session_check(s);
 	return consumed;

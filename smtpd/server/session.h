@@ -15,9 +15,10 @@
  *  READY -> HAS_SENDER          session_begin          RFC 5321 §4.1.1.2
  *  HAS_SENDER -> HAS_RCPT       session_add_recipient  RFC 5321 §4.1.1.3
  *  HAS_RCPT -> RECEIVING        cmd_data               RFC 5321 §4.1.1.4
+ *  HAS_RCPT -> CHUNKED          cmd_bdat               RFC 3030 §2: from here on only BDAT brings the message on
  *  any with a message -> READY  session_end_message    RFC 5321 §4.1.1.5, §4.2.5
  *  Always (session_check): a transaction exists exactly in HAS_SENDER and later; an exchange exactly in AUTHENTICATING; bytes
- *  are read raw exactly in RECEIVING.
+ *  are read raw exactly in RECEIVING and while a chunk is under way (`chunk`).
  *
  * Lifetime: session_start() makes it; the memory goes in one place, session_release(), once the conn is closed and the job
  * under way, the timer and the delivery have given back their holds. So a callback may always dereference its session, and
@@ -34,6 +35,7 @@
 #include "smtpd/inbound/recipient_cache.h"
 #include "smtpd/server/reply_for_error.h"
 #include "smtpd/server/transaction.h"
+#include "smtpd/syntax/reply.h"
 
 enum session_state {
 	CONNECTED = 1 << 0,
@@ -43,9 +45,10 @@ enum session_state {
 	HAS_SENDER = 1 << 4,
 	HAS_RCPT = 1 << 5,
 	RECEIVING = 1 << 6,
+	CHUNKED = 1 << 7,
 };
-#define IN_TRANSACTION (HAS_SENDER | HAS_RCPT | RECEIVING)
-#define ANY_COMMAND    (GREETED | READY | HAS_SENDER | HAS_RCPT) /* states in which lines are commands */
+#define IN_TRANSACTION (HAS_SENDER | HAS_RCPT | RECEIVING | CHUNKED)
+#define ANY_COMMAND    (GREETED | READY | HAS_SENDER | HAS_RCPT | CHUNKED) /* states in which lines are commands */
 
 /* What a session waits for. A login step and a delay are cancelled when the conn goes; a job and a delivery always come back. */
 enum session_wait { WAIT_NOTHING, WAIT_JOB, WAIT_LOGIN, WAIT_DELAY };
@@ -92,6 +95,13 @@ struct smtp_session {
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;
+	struct
+	{ /* the BDAT under way (RFC 3030 §2); its octets come in any state, and go nowhere where it was refused */
+		bool open, last;
+		uint64_t left, size;
+		struct smtp_reply refusal; /* code 0: none */
+		const char *why;
+	} chunk;
 	struct rcpt_job *rcpt; /* during a RCPT */
 	struct worker_job job; /* the one under way */
 	void (*job_run)(struct smtp_session *s);

@@ -9,6 +9,8 @@
 #include "smtpd/inbound/deliver.h"
 #include "smtpd/syntax/data_scan.h"
 
+struct smtp_session;
+
 struct transaction {
 	char id[TRACE_ID_MAX];
 	int64_t started_ms; /* clock_mono_ms() */
@@ -21,12 +23,13 @@ struct transaction {
 	/* From DATA on */
 	struct data_scan scan;
 	struct spool *spool;
-	uint64_t size;        /* octets received, after undoing dot-stuffing */
-	bool too_large;       /* the rest is read and thrown away */
-	bool complete;        /* the end of data was seen */
-	struct buffer chunk;  /* on its way to the disk */
-	struct error failure; /* of the spool: said at the end of data */
-	struct trace trace;   /* while it is delivered; what its spans point into outlives the conn: */
+	uint64_t size;                           /* octets received, after undoing dot-stuffing */
+	bool too_large;                          /* the rest is read and thrown away */
+	bool complete;                           /* the end of data was seen */
+	struct buffer chunk;                     /* on its way to the disk */
+	void (*flushed)(struct smtp_session *s); /* called when it is there */
+	struct error failure;                    /* of the spool: said at the end of data */
+	struct trace trace; /* while it is delivered; what its spans point into outlives the conn: */
 	char peer[CONN_ADDRESS_TEXT];
 	char tls_version[TRACE_TLS_MAX];
 	char tls_cipher[TRACE_TLS_MAX];

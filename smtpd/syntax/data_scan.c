@@ -94,3 +94,19 @@ enum data_found data_scan_next(struct data_scan *scan, struct span *in, struct s
 	}
 	return DATA_MORE;
 }
+
+bool data_scan_chunk(struct data_scan *scan, struct span text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		if (c == '\0' || (c == '\n') != (scan->state == DATA_CR))
+			return false;
+		scan->state = c == '\r' ? DATA_CR : DATA_IN_LINE;
+	}
+	return true;
+}
+
+bool data_scan_whole(const struct data_scan *scan)
+{
+	return scan->state != DATA_CR;
+}

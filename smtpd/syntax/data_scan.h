@@ -36,4 +36,9 @@ void data_scan_init(struct data_scan *scan);
 /* Consumes from *in. Call again until it says something else than DATA_TEXT. After DATA_END and DATA_BAD: init first. */
 enum data_found data_scan_next(struct data_scan *scan, struct span *in, struct span *text);
 
+/* The text of a BDAT chunk (RFC 3030 §2) of a message that is not BODY=BINARYMIME: nothing stands for its end, and dots are dots. False:
+ * a bare CR, bare LF or NUL. Carries on from chunk to chunk; after the last one data_scan_whole() must hold. */
+bool data_scan_chunk(struct data_scan *scan, struct span text);
+bool data_scan_whole(const struct data_scan *scan); /* no CR is left hanging */
+
 #endif

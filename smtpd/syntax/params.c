@@ -71,13 +71,16 @@ static bool param_size(struct mail_args *args, const struct smtp_param *param, s
 	return true;
 }
 
-/* RFC 6152 §2; BINARYMIME is not offered (RFC 3030 §3). */
+/* RFC 6152 §2, RFC 3030 §3. */
 static bool param_body(struct mail_args *args, const struct smtp_param *param, struct error *err)
 {
 	if (span_equal_nocase(param->value, SPAN("8BITMIME")))
-		args->eight_bit = true;
+		args->body = BODY_8BITMIME;
+	else if (span_equal_nocase(param->value, SPAN("BINARYMIME")))
+		args->body = BODY_BINARYMIME;
 	else if (!span_equal_nocase(param->value, SPAN("7BIT")))
-		return error_set(err, ERR_BAD_VALUE, "bad BODY: expected 7BIT or 8BITMIME");
+		return error_set(err, ERR_BAD_VALUE, "bad BODY: expected 7BIT, 8BITMIME or BINARYMIME");
+	args->eight_bit = args->body != BODY_7BIT;
 	return true;
 }
 
@@ -99,26 +102,258 @@ static bool param_auth(struct mail_args *args, const struct smtp_param *param, s
 	return true;
 }
 
+/* ---- delivery status notifications (RFC 3461) ---- */
+
+static bool is_hex(char c)
+{
+	return ascii_is_digit((unsigned char)c) || (c >= 'A' && c <= 'F');
+}
+
+/* RFC 3461 §4: xtext; raw UTF-8 where utf8 allows it (RFC 6533 §3). */
+static bool is_xtext(struct span text, bool utf8)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		if (c <= ' ' || c == '=' || c == 127 || (c > 127 && !utf8))
+			return false;
+		if (c == '+' && (i + 2 >= text.len || !is_hex(text.ptr[i + 1]) || !is_hex(text.ptr[i + 2])))
+			return false;
+	}
+	return true;
+}
+
+static bool param_ret(struct mail_args *args, const struct smtp_param *param, struct error *err)
+{
+	if (span_equal_nocase(param->value, SPAN("FULL")))
+		args->ret = RET_FULL;
+	else if (span_equal_nocase(param->value, SPAN("HDRS")))
+		args->ret = RET_HDRS;
+	else
+		return error_set(err, ERR_BAD_VALUE, "bad RET: expected FULL or HDRS");
+	return true;
+}
+
+static bool param_envid(struct mail_args *args, const struct smtp_param *param, struct error *err)
+{
+	if (param->value.len == 0 || param->value.len > SMTP_ENVID_MAX || !is_xtext(param->value, false))
+		return error_set(err, ERR_BAD_VALUE, "bad ENVID: expected at most 100 characters of xtext");
+	args->envid = param->value;
+	return true;
+}
+
+static bool notify_word(struct span word, unsigned *notify)
+{
+	static const struct {
+		const char *word;
+		enum rcpt_notify bit;
+	} words[] = {
+		{ "SUCCESS", RCPT_NOTIFY_SUCCESS },
+		{ "FAILURE", RCPT_NOTIFY_FAILURE },
+		{ "DELAY", RCPT_NOTIFY_DELAY },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (!span_equal_nocase(word, span_of(words[i].word)))
+			continue;
+		*notify |= words[i].bit;
+		return true;
+	}
+	return false;
+}
+
+/* RFC 3461 §4.1: "NEVER" stands alone. */
+static bool rcpt_param_notify(struct rcpt_args *args, const struct smtp_param *param, struct error *err)
+{
+	struct span rest = param->value, word;
+
+	if (span_equal_nocase(rest, SPAN("NEVER"))) {
+		args->notify = RCPT_NOTIFY_NEVER;
+		return true;
+	}
+	do {
+		bool last = !span_take_until(&rest, ',', &word);
+		if (last)
+			word = rest;
+		if (!notify_word(word, &args->notify))
+			return error_set(
+			        err, ERR_BAD_VALUE, "bad NOTIFY: expected NEVER, or some of SUCCESS,FAILURE,DELAY");
+		if (last)
+			return true;
+	} while (true);
+}
+
+static bool is_atom_char(unsigned char c)
+{
+	return ascii_is_alnum(c) || c == '-';
+}
+
+/* RFC 3461 §4.2: addr-type ";" xtext. */
+static bool rcpt_param_orcpt(struct rcpt_args *args, const struct smtp_param *param, struct error *err)
+{
+	struct span rest = param->value, type;
+	bool ok = param->value.len <= SMTP_ORCPT_MAX && span_take_run(&rest, is_atom_char, &type) &&
+	          span_take_char(&rest, ';') && rest.len > 0;
+
+	if (!ok || !is_xtext(rest, span_equal_nocase(type, SPAN("utf-8"))))
+		return error_set(err, ERR_BAD_VALUE, "bad ORCPT: expected a type, a semicolon and an address in xtext");
+	args->orcpt = param->value;
+	return true;
+}
+
+/* ---- when (RFC 4865, RFC 2852) ---- */
+
+static bool hold(struct mail_args *args, int64_t until_ms, const struct smtp_offers *offers, struct error *err)
+{
+	if (args->hold_until_ms != 0)
+		return error_set(err, ERR_BAD_VALUE, "HOLDFOR and HOLDUNTIL exclude each other");
+	if (until_ms > offers->now_ms + (int64_t)SMTP_HOLD_MAX * 1000)
+		return error_set(
+		        err, ERR_BAD_VALUE, "a message can be held for at most %d days", SMTP_HOLD_MAX / 86400);
+	args->hold_until_ms = until_ms;
+	return true;
+}
+
+static bool param_holdfor(
+        struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
+{
+	uint64_t seconds;
+
+	if (!span_number(param->value, SMTP_BY_MAX, &seconds))
+		return error_set(err, ERR_BAD_VALUE, "bad HOLDFOR: expected a number of seconds");
+	return hold(args, offers->now_ms + (int64_t)seconds * 1000, offers, err);
+}
+
+static bool param_holduntil(
+        struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
+{
+	int64_t seconds;
+
+	if (!parse_date_time(param->value, &seconds))
+		return error_set(err, ERR_BAD_VALUE, "bad HOLDUNTIL: expected a time like 2026-11-21T12:00:00Z");
+	return hold(args, seconds * 1000, offers, err);
+}
+
+/* RFC 2852 §4: by-time ";" by-mode [by-trace]; a time that is not to come makes no sense with R. */
+static bool param_by(struct mail_args *args, const struct smtp_param *param, struct error *err)
+{
+	struct span rest = param->value;
+	uint64_t seconds;
+	bool negative = span_take_char(&rest, '-');
+
+	if (!negative)
+		(void)span_take_char(&rest, '+');
+	if (!span_take_number64(&rest, SMTP_BY_MAX, &seconds) || !span_take_char(&rest, ';'))
+		return error_set(err, ERR_BAD_VALUE, "bad BY: expected seconds, a semicolon and R or N");
+	args->by_mode = span_take_word(&rest, "R") ? BY_RETURN : span_take_word(&rest, "N") ? BY_NOTIFY : BY_NOT_SAID;
+	args->by_trace = span_take_word(&rest, "T");
+	if (args->by_mode == BY_NOT_SAID || rest.len > 0)
+		return error_set(err, ERR_BAD_VALUE, "bad BY: expected seconds, a semicolon and R or N");
+	args->by_seconds = negative ? -(int64_t)seconds : (int64_t)seconds;
+	if (args->by_mode == BY_RETURN && args->by_seconds < SMTP_BY_RETURN_MIN)
+		return error_set(err, ERR_BAD_VALUE, "BY;R needs at least %d seconds", SMTP_BY_RETURN_MIN);
+	return true;
+}
+
+/* RFC 6710 §3: -9 to 9. What it is worth depends on who says it: inbound decides. */
+static bool param_priority(struct mail_args *args, const struct smtp_param *param, struct error *err)
+{
+	struct span rest = param->value;
+	bool negative = span_take_char(&rest, '-');
+	uint32_t value;
+
+	if (!negative)
+		(void)span_take_char(&rest, '+');
+	if (!span_take_number(&rest, 9, &value) || rest.len > 0)
+		return error_set(err, ERR_BAD_VALUE, "bad MT-PRIORITY: expected -9 to 9");
+	args->priority = negative ? -(int)value : (int)value;
+	return true;
+}
+
+/* RFC 8689 §2: the parameter takes no value. */
+static bool param_requiretls(struct mail_args *args, const struct smtp_param *param, struct error *err)
+{
+	if (param->has_value)
+		return error_set(err, ERR_BAD_VALUE, "REQUIRETLS takes no value");
+	args->requiretls = true;
+	return true;
+}
+
+/* ---- the tables ---- */
+
+static bool offers_all(const struct smtp_offers *offers)
+{
+	return offers->extended;
+}
+
+static bool offers_auth(const struct smtp_offers *offers)
+{
+	return offers->extended && offers->auth;
+}
+
+static bool offers_requiretls(const struct smtp_offers *offers)
+{
+	return offers->extended && offers->requiretls;
+}
+
+static bool offers_future_release(const struct smtp_offers *offers)
+{
+	return offers->extended && offers->future_release;
+}
+
 static const struct mail_param {
 	const char *keyword;
+	bool (*offered)(const struct smtp_offers *offers);
 	bool (*apply)(struct mail_args *args, const struct smtp_param *param, struct error *err);
-	bool needs_auth; /* only where AUTH was announced */
+	bool (*apply_in_time)(struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers,
+	        struct error *err);
 } mail_params[] = {
-	{ "SIZE", param_size, false },         /* RFC 1870 §6 */
-	{ "BODY", param_body, false },         /* RFC 6152 §3 */
-	{ "SMTPUTF8", param_smtputf8, false }, /* RFC 6531 §3.4 */
-	{ "AUTH", param_auth, true },          /* RFC 4954 §5 */
+	{ "SIZE", offers_all, param_size, NULL },                      /* RFC 1870 §6 */
+	{ "BODY", offers_all, param_body, NULL },                      /* RFC 6152 §3 */
+	{ "SMTPUTF8", offers_all, param_smtputf8, NULL },              /* RFC 6531 §3.4 */
+	{ "AUTH", offers_auth, param_auth, NULL },                     /* RFC 4954 §5 */
+	{ "RET", offers_all, param_ret, NULL },                        /* RFC 3461 §4.3 */
+	{ "ENVID", offers_all, param_envid, NULL },                    /* RFC 3461 §4.4 */
+	{ "REQUIRETLS", offers_requiretls, param_requiretls, NULL },   /* RFC 8689 §2 */
+	{ "BY", offers_all, param_by, NULL },                          /* RFC 2852 §4 */
+	{ "MT-PRIORITY", offers_all, param_priority, NULL },           /* RFC 6710 §3 */
+	{ "HOLDFOR", offers_future_release, NULL, param_holdfor },     /* RFC 4865 §5 */
+	{ "HOLDUNTIL", offers_future_release, NULL, param_holduntil }, /* RFC 4865 §5 */
 };
 
-static bool apply_mail_param(
-        struct mail_args *args, const struct smtp_param *param, bool extended, bool auth, struct error *err)
+static const struct rcpt_param {
+	const char *keyword;
+	bool (*apply)(struct rcpt_args *args, const struct smtp_param *param, struct error *err);
+} rcpt_params[] = {
+	{ "NOTIFY", rcpt_param_notify }, /* RFC 3461 §4.1 */
+	{ "ORCPT", rcpt_param_orcpt },   /* RFC 3461 §4.2 */
+};
+
+static bool unknown_param(const struct smtp_param *param, struct error *err)
 {
-	for (size_t i = 0; extended && i < ARRAY_LEN(mail_params); i++)
-		if (span_equal_nocase(param->keyword, span_of(mail_params[i].keyword)) &&
-		        (auth || !mail_params[i].needs_auth))
-			return mail_params[i].apply(args, param, err);
 	return error_set(
 	        err, ERR_UNSUPPORTED, "parameter %.*s is not supported", SPAN_FMT(span_first(param->keyword, 32)));
+}
+
+static bool apply_mail_param(
+        struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(mail_params); i++) {
+		const struct mail_param *row = &mail_params[i];
+		if (!row->offered(offers) || !span_equal_nocase(param->keyword, span_of(row->keyword)))
+			continue;
+		return row->apply != NULL ? row->apply(args, param, err) : row->apply_in_time(args, param, offers, err);
+	}
+	return unknown_param(param, err);
+}
+
+static bool apply_rcpt_param(
+        struct rcpt_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
+{
+	for (size_t i = 0; offers->extended && i < ARRAY_LEN(rcpt_params); i++) {
+		if (span_equal_nocase(param->keyword, span_of(rcpt_params[i].keyword)))
+			return rcpt_params[i].apply(args, param, err);
+	}
+	return unknown_param(param, err);
 }
 
 /* Outlook sends a blank after the colon when it submits (clients.md §5), against RFC 5321 §3.3; others did so on 25. */
@@ -130,7 +365,7 @@ static bool take_colon_word(struct span *in, const char *word)
 	return true;
 }
 
-bool parse_mail(struct span in, bool extended, bool auth, struct mail_args *args, struct error *err)
+bool parse_mail(struct span in, const struct smtp_offers *offers, struct mail_args *args, struct error *err)
 {
 	struct smtp_param params[SMTP_PARAMS_MAX];
 	size_t count;
@@ -141,12 +376,12 @@ bool parse_mail(struct span in, bool extended, bool auth, struct mail_args *args
 	if (!path_take_reverse(&in, &args->sender, err) || !smtp_params_parse(in, params, &count, err))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (!apply_mail_param(args, &params[i], extended, auth, err))
+		if (!apply_mail_param(args, &params[i], offers, err))
 			return false;
 	return true;
 }
 
-bool parse_rcpt(struct span in, struct rcpt_args *args, struct error *err)
+bool parse_rcpt(struct span in, const struct smtp_offers *offers, struct rcpt_args *args, struct error *err)
 {
 	struct smtp_param params[SMTP_PARAMS_MAX];
 	size_t count;
@@ -156,8 +391,8 @@ bool parse_rcpt(struct span in, struct rcpt_args *args, struct error *err)
 		return error_set(err, ERR_SYNTAX, "expected RCPT TO:<address>");
 	if (!path_take_forward(&in, &args->recipient, err) || !smtp_params_parse(in, params, &count, err))
 		return false;
-	if (count > 0)
-		return error_set(err, ERR_UNSUPPORTED, "parameter %.*s is not supported",
-		        SPAN_FMT(span_first(params[0].keyword, 32)));
+	for (size_t i = 0; i < count; i++)
+		if (!apply_rcpt_param(args, &params[i], offers, err))
+			return false;
 	return true;
 }

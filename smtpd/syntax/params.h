@@ -5,6 +5,7 @@
 #ifndef SMTPD_SYNTAX_PARAMS_H
 #define SMTPD_SYNTAX_PARAMS_H
 
+#include "base/buffer.h"
 #include "smtpd/syntax/path.h"
 
 #define SMTP_PARAMS_MAX 16 /* of one command */
@@ -52,11 +53,29 @@ struct rcpt_args {
 	struct span orcpt; /* RFC 3461 §4.2, as sent; or empty */
 };
 
-/* "FROM:" Reverse-path [SP Mail-parameters]. extended: the client said EHLO; without it no parameter is known.
- * auth: AUTH was announced, so AUTH= is taken (and not believed, RFC 4954 §5).
- * ERR_SYNTAX, ERR_BAD_ADDRESS, ERR_TOO_LONG; ERR_UNSUPPORTED: a parameter we do not have; ERR_BAD_VALUE: its value. */
-bool parse_mail(struct span in, bool extended, bool auth, struct mail_args *args, struct error *err);
-/* "TO:" ( "<Postmaster>" / Forward-path ) [SP Rcpt-parameters]; no parameter is known yet. */
-bool parse_rcpt(struct span in, struct rcpt_args *args, struct error *err);
+/* What EHLO announced to this client: only that is known. */
+struct smtp_offers {
+	bool extended;       /* EHLO was said, and not HELO */
+	bool auth;           /* AUTH= is taken, and not believed (RFC 4954 §5) */
+	bool requiretls;     /* there is TLS (RFC 8689 §2) */
+	bool future_release; /* RFC 4865 §4: submission only */
+	int64_t now_ms;      /* wall clock, for HOLDFOR and HOLDUNTIL */
+};
+
+#define SMTP_ENVID_MAX     100          /* RFC 3461 §4.4 */
+#define SMTP_ORCPT_MAX     500          /* RFC 3461 §4.2 */
+#define SMTP_HOLD_MAX      (28 * 86400) /* seconds; announced by FUTURERELEASE (RFC 4865 §4) */
+#define SMTP_BY_MAX        999999999    /* seconds: nine digits (RFC 2852 §4) */
+#define SMTP_BY_RETURN_MIN 300          /* announced by DELIVERBY (RFC 2852 §2): sooner cannot be promised */
+
+/* "FROM:" Reverse-path [SP Mail-parameters]. ERR_SYNTAX, ERR_BAD_ADDRESS, ERR_TOO_LONG; ERR_UNSUPPORTED: a parameter that was not
+ * announced; ERR_BAD_VALUE: its value. */
+bool parse_mail(struct span in, const struct smtp_offers *offers, struct mail_args *args, struct error *err);
+/* "TO:" ( "<Postmaster>" / Forward-path ) [SP Rcpt-parameters]. The same. */
+bool parse_rcpt(struct span in, const struct smtp_offers *offers, struct rcpt_args *args, struct error *err);
+
+/* RFC 3339 §5.6 date-time, the whole span: "2026-11-21T12:00:00Z", "...+01:00", fractions of a second are dropped. */
+bool parse_date_time(struct span text, int64_t *unix_seconds);
+bool date_time_write(int64_t unix_seconds, struct buffer *out); /* "2026-11-21T12:00:00Z"; false when out is full */
 
 #endif

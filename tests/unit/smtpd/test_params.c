@@ -27,7 +27,16 @@ static const struct rcpt_case {
 	{ "", ERR_SYNTAX },
 	{ "TO:<>", ERR_BAD_ADDRESS },
 	{ "TO:<a@example.org>X=1", ERR_SYNTAX },
-	{ "TO:<a@example.org> NOTIFY=NEVER", ERR_UNSUPPORTED }, /* DSN is not announced: 555 */
+	{ "TO:<a@example.org> NOTIFY=NEVER", ERR_NONE, "a@example.org" },
+	{ "TO:<a@example.org> NOTIFY=NEVER,DELAY", ERR_BAD_VALUE }, /* RFC 3461 §4.1 */
+	{ "TO:<a@example.org> NOTIFY=SUCCESS,", ERR_BAD_VALUE },
+	{ "TO:<a@example.org> NOTIFY", ERR_BAD_VALUE },
+	{ "TO:<a@example.org> ORCPT=rfc822;Bob+2B@example.org", ERR_NONE, "a@example.org" },
+	{ "TO:<a@example.org> ORCPT=utf-8;b\\x{F6}@example.org", ERR_NONE, "a@example.org" }, /* RFC 6533 §3 */
+	{ "TO:<a@example.org> ORCPT=rfc822;", ERR_BAD_VALUE },
+	{ "TO:<a@example.org> ORCPT=bob@example.org", ERR_BAD_VALUE },
+	{ "TO:<a@example.org> ORCPT=rfc822;a+2b", ERR_BAD_VALUE },
+	{ "TO:<a@example.org> FOO=1", ERR_UNSUPPORTED },
 	{ "TO:<a@example.org> =", ERR_SYNTAX },
 };
 
@@ -37,7 +46,7 @@ static void test_rcpt(void **state)
 		const struct rcpt_case *c = &rcpt_cases[i];
 		struct rcpt_args args;
 		struct error err = { 0 };
-		bool ok = parse_rcpt(span_of(c->input), &args, &err);
+		bool ok = parse_rcpt(span_of(c->input), &(struct smtp_offers) { .extended = true }, &args, &err);
 
 		if (ok != (c->want == ERR_NONE) || err.code != c->want ||
 		        (ok && !span_equal(args.recipient.mailbox, span_of(c->mailbox))))
@@ -69,12 +78,14 @@ static const struct mail_case {
 	{ "FROM:<a@example.org> SIZE=-1", EXTENDED, ERR_BAD_VALUE, 0, 0 },
 	{ "FROM:<a@example.org> SIZE", EXTENDED, ERR_BAD_VALUE, 0, 0 },
 	{ "FROM:<a@example.org> SIZE=", EXTENDED, ERR_SYNTAX, 0, 0 },
-	{ "FROM:<a@example.org> BODY=BINARYMIME", EXTENDED, ERR_BAD_VALUE, 0, 0 },
+	{ "FROM:<a@example.org> BODY=BINARYMIME", EXTENDED, ERR_NONE, BODY8, -1 }, /* RFC 3030 §3 */
+	{ "FROM:<a@example.org> BODY=9BIT", EXTENDED, ERR_BAD_VALUE, 0, 0 },
 	{ "FROM:<a@example.org> SMTPUTF8=1", EXTENDED, ERR_BAD_VALUE, 0, 0 }, /* RFC 6531 §3.4 */
 	{ "FROM:<a@example.org> AUTH", EXTENDED | AUTH, ERR_BAD_VALUE, 0, 0 },
 	{ "FROM:<a@example.org> AUTH=<>", EXTENDED, ERR_UNSUPPORTED, 0, 0 },
-	{ "FROM:<a@example.org> RET=HDRS", EXTENDED, ERR_UNSUPPORTED, 0, 0 },
-	{ "FROM:<a@example.org> SIZE=1", 0, ERR_UNSUPPORTED, 0, 0 }, /* HELO has no parameters */
+	{ "FROM:<a@example.org> REQUIRETLS", EXTENDED, ERR_UNSUPPORTED, 0, 0 }, /* RFC 8689 §2: no TLS here */
+	{ "FROM:<a@example.org> HOLDFOR=60", EXTENDED, ERR_UNSUPPORTED, 0, 0 }, /* RFC 4865 §4: not submission */
+	{ "FROM:<a@example.org> SIZE=1", 0, ERR_UNSUPPORTED, 0, 0 },            /* HELO has no parameters */
 	{ "FROM:<a@example.org> SIZE=1 size=2", EXTENDED, ERR_SYNTAX, 0, 0 },
 	{ "FROM:<a@example.org>SIZE=1", EXTENDED, ERR_SYNTAX, 0, 0 },
 	{ "FROM:<a@example.org> -X", EXTENDED, ERR_SYNTAX, 0, 0 },
@@ -91,7 +102,8 @@ static void test_mail(void **state)
 		const struct mail_case *c = &mail_cases[i];
 		struct mail_args args;
 		struct error err = { 0 };
-		bool ok = parse_mail(span_of(c->input), c->how & EXTENDED, c->how & AUTH, &args, &err);
+		const struct smtp_offers offers = { .extended = c->how & EXTENDED, .auth = c->how & AUTH };
+		bool ok = parse_mail(span_of(c->input), &offers, &args, &err);
 
 		if (ok != (c->want == ERR_NONE) || err.code != c->want)
 			fail_msg("%s: got %s (%s)", c->input, error_name(err.code), err.reason);
@@ -105,9 +117,107 @@ static void test_mail(void **state)
 	}
 }
 
+/* What each parameter says. */
+static const struct meaning_case {
+	const char *params;
+	struct mail_args want;
+	enum error_code code;
+} meanings[] = {
+	{ "RET=FULL ENVID=QQ314159", { .ret = RET_FULL, .envid = { "QQ314159", 8 } } },
+	{ "RET=hdrs", { .ret = RET_HDRS } },
+	{ "RET=ALL", { .ret = RET_NOT_SAID }, ERR_BAD_VALUE },
+	{ "ENVID=a+2", { .size = 0 }, ERR_BAD_VALUE },
+	{ "ENVID=1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890x",
+	        { .size = 0 }, ERR_BAD_VALUE },
+	{ "REQUIRETLS", { .requiretls = true } },
+	{ "REQUIRETLS=1", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=300;R", { .by_mode = BY_RETURN, .by_seconds = 300 } },
+	{ "BY=+999999999;nt", { .by_mode = BY_NOTIFY, .by_seconds = 999999999, .by_trace = true } },
+	{ "BY=-60;N", { .by_mode = BY_NOTIFY, .by_seconds = -60 } },
+	{ "BY=-60;R", { .size = 0 }, ERR_BAD_VALUE }, /* RFC 2852 §4 */
+	{ "BY=10;R", { .size = 0 }, ERR_BAD_VALUE },  /* sooner than was announced */
+	{ "BY=1000000000;N", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=300;X", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=300;RTX", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=300", { .size = 0 }, ERR_BAD_VALUE },
+	{ "MT-PRIORITY=+3", { .priority = 3 } },
+	{ "MT-PRIORITY=-9", { .priority = -9 } },
+	{ "MT-PRIORITY=10", { .size = 0 }, ERR_BAD_VALUE },
+	{ "MT-PRIORITY=", { .size = 0 }, ERR_SYNTAX },
+	{ "HOLDFOR=60", { .hold_until_ms = 1000060000 } },
+	{ "HOLDUNTIL=1970-01-13T00:00:00Z", { .hold_until_ms = 1036800000 } },
+	{ "HOLDFOR=60 HOLDUNTIL=1970-01-13T00:00:00Z", { .size = 0 }, ERR_BAD_VALUE },
+	{ "HOLDFOR=2419201", { .size = 0 }, ERR_BAD_VALUE },
+	{ "HOLDUNTIL=2026-11-21T12:00:00Z", { .size = 0 }, ERR_BAD_VALUE },
+	{ "HOLDUNTIL=tomorrow", { .size = 0 }, ERR_BAD_VALUE },
+};
+
+static void test_meanings(void **state)
+{
+	const struct smtp_offers offers = { true, true, true, true, 1000000000 };
+
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+		const struct meaning_case *c = &meanings[i];
+		struct mail_args args;
+		struct error err = { 0 };
+		char line[300] = "FROM:<> ";
+		bool ok;
+
+		(void)strncat(line, c->params, sizeof(line) - 20);
+		ok = parse_mail(span_of(line), &offers, &args, &err);
+		if (ok != (c->code == ERR_NONE) || err.code != c->code)
+			fail_msg("%s: got %s (%s)", c->params, error_name(err.code), err.reason);
+		if (ok && (args.ret != c->want.ret || !span_equal(args.envid, c->want.envid) ||
+		                  args.requiretls != c->want.requiretls || args.by_mode != c->want.by_mode ||
+		                  args.by_seconds != c->want.by_seconds || args.by_trace != c->want.by_trace ||
+		                  args.priority != c->want.priority || args.hold_until_ms != c->want.hold_until_ms))
+			fail_msg("%s: means something else", c->params);
+	}
+}
+
+/* RFC 3339 §5.8 examples first. */
+static const struct time_case {
+	const char *text;
+	bool ok;
+	int64_t seconds;
+} times[] = {
+	{ "1985-04-12T23:20:50.52Z", true, 482196050 },
+	{ "1996-12-19T16:39:57-08:00", true, 851042397 },
+	{ "1990-12-31T23:59:60Z", true, 662688000 },
+	{ "2000-02-29t00:00:00z", true, 951782400 },
+	{ "2100-02-29T00:00:00Z", false },
+	{ "1969-12-31T00:00:00Z", false },
+	{ "2026-11-21T12:00:00", false },
+	{ "2026-11-21 12:00:00Z", false },
+	{ "2026-1-21T12:00:00Z", false },
+	{ "2026-11-21T24:00:00Z", false },
+	{ "2026-11-21T12:00:00.Z", false },
+	{ "2026-11-21T12:00:00Zx", false },
+	{ "", false },
+};
+
+static void test_times(void **state)
+{
+	struct buffer text;
+
+	buffer_init(&text, 100);
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		int64_t seconds = 0, again = 0;
+		if (parse_date_time(span_of(times[i].text), &seconds) != times[i].ok || seconds != times[i].seconds)
+			fail_msg("%s: %lld", times[i].text, (long long)seconds);
+		if (!times[i].ok)
+			continue;
+		buffer_clear(&text);
+		assert_true(date_time_write(seconds, &text) && parse_date_time(buffer_span(&text), &again));
+		assert_int_equal(seconds, again);
+	}
+	buffer_free(&text);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rcpt), cmocka_unit_test(test_mail) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rcpt), cmocka_unit_test(test_mail),
+		cmocka_unit_test(test_meanings), cmocka_unit_test(test_times) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

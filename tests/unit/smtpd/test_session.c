@@ -5,6 +5,8 @@
 #include "base/macros.h"
 #include "message/header.h"
 
+#include "base/clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -98,8 +100,33 @@ static const struct session_case {
 	        "250;502 5.5.1;502 5.5.1;502 5.5.1;500 5.5.1;500 5.5.1;", true, 0, 0 },
 	{ "no login on 25", PORT_MX, HELLO "AUTH PLAIN good\r\n", "250;502 5.5.1;", true, 0, 0 },
 	{ "HTTP", PORT_MX, "POST / HTTP/1.1\r\nHost: x\r\n" HELLO, "421 4.7.0;", false, 0, 0 },
-	{ "BDAT", PORT_MX, HELLO ENVELOPE "BDAT 5 LAST\r\nQUIT\r\n", "250;250 2.1.0;250 2.1.5;421 4.7.0;", false, 0,
-	        0 },
+	{ "BDAT in two chunks", PORT_MX, HELLO ENVELOPE "BDAT 8\r\nS: x\r\n\r\nBDAT 7 LAST\r\n.body\r\nQUIT\r\n",
+	        "250;250 2.1.0;250 2.1.5;250 2.0.0;250 2.0.0;221 2.0.0;", false, 1, 0 },
+	{ "BDAT 0 LAST", PORT_MX, HELLO ENVELOPE "BDAT 8\r\nS: x\r\n\r\nBDAT 0 LAST\r\n",
+	        "250;250 2.1.0;250 2.1.5;250 2.0.0;250 2.0.0;", true, 1, 0 },
+	{ "BDAT: a line end in two chunks", PORT_MX, HELLO ENVELOPE "BDAT 2\r\na\rBDAT 2 LAST\r\n\nb",
+	        "250;250 2.1.0;250 2.1.5;250 2.0.0;250 2.0.0;", true, 1, 0 },
+	{ "BDAT nobody asked for is read, not obeyed", PORT_MX, HELLO "BDAT 6\r\nQUIT\r\nNOOP\r\n",
+	        "250;503 5.5.1;250 2.0.0;", true, 0, 0 },
+	{ "BDAT without a login", PORT_SUBMIT_TLS, HELLO "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "250;530 5.7.0;250 2.0.0;",
+	        true, 0, 0 },
+	{ "BDAT with a bare LF", PORT_MX, HELLO ENVELOPE "BDAT 3 LAST\r\na\nbNOOP\r\n",
+	        "250;250 2.1.0;250 2.1.5;550 5.6.11;", false, 0, 0 },
+	{ "BDAT that ends in a CR", PORT_MX, HELLO ENVELOPE "BDAT 2 LAST\r\na\r", "250;250 2.1.0;250 2.1.5;550 5.6.11;",
+	        false, 0, 0 },
+	{ "DATA after BDAT", PORT_MX, HELLO ENVELOPE "BDAT 1\r\naDATA\r\nRCPT TO:<bob@example.test>\r\n",
+	        "250;250 2.1.0;250 2.1.5;250 2.0.0;503 5.5.1;503 5.5.1;", true, 0, 0 },
+	{ "RSET between chunks", PORT_MX, HELLO ENVELOPE "BDAT 1\r\naRSET\r\nBDAT 1 LAST\r\nb",
+	        "250;250 2.1.0;250 2.1.5;250 2.0.0;250 2.0.0;503 5.5.1;", true, 0, 0 },
+	{ "BDAT of more than 64 bits", PORT_MX, HELLO ENVELOPE "BDAT 99999999999999999999\r\n",
+	        "250;250 2.1.0;250 2.1.5;501 5.5.4;", false, 0, 0 },
+	{ "BDAT far too large", PORT_MX, HELLO ENVELOPE "BDAT 18446744073709551615\r\nx",
+	        "250;250 2.1.0;250 2.1.5;552 5.3.4;", false, 0, 0 },
+	{ "BDAT without a number", PORT_MX, HELLO ENVELOPE "BDAT LAST\r\nx", "250;250 2.1.0;250 2.1.5;501 5.5.4;",
+	        false, 0, 0 },
+	{ "binary comes by BDAT only", PORT_MX,
+	        HELLO "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nBDAT 3 LAST\r\na\nb",
+	        "250;250 2.1.0;250 2.1.5;503 5.5.1;250 2.0.0;", true, 1, 0 },
 	{ "bare LF in a command", PORT_MX, "EHLO x\nNOOP\r\n", "500 5.5.2;250 2.0.0;", true, 0, 0 },
 	{ "control characters in a command", PORT_MX, HELLO "NOOP \001\r\nMAIL FROM:<a\r@b>\r\n",
 	        "250;500 5.5.2;500 5.5.2;", true, 0, 0 },
@@ -541,19 +568,23 @@ static void test_ehlo_lists(void **state)
 	struct fake_world world;
 	struct conn *conn;
 
+	clock_set_for_test(-1, 1000000000000);
 	fake_init(&world);
 	conn = fake_connect(&world, PORT_SUBMIT);
 	fake_clear(conn);
 	fake_send(conn, SPAN("EHLO [127.0.0.1]\r\n"));
 	assert_string_equal(fake_output(conn),
 	        "250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-STARTTLS\r\n250-8BITMIME\r\n"
-	        "250-ENHANCEDSTATUSCODES\r\n250-HELP\r\n250 SMTPUTF8\r\n");
+	        "250-ENHANCEDSTATUSCODES\r\n250-HELP\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-FUTURERELEASE 2419200 2001-10-07T01:46:40Z\r\n"
+	        "250-DELIVERBY 300\r\n250-MT-PRIORITY\r\n250 LIMITS RCPTMAX=100\r\n");
 	fake_send(conn, SPAN("STARTTLS\r\n"));
 	fake_clear(conn);
 	fake_send(conn, SPAN("EHLO [127.0.0.1]\r\n"));
 	assert_string_equal(fake_output(conn),
 	        "250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n"
-	        "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-HELP\r\n250 SMTPUTF8\r\n");
+	        "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-HELP\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-REQUIRETLS\r\n250-FUTURERELEASE 2419200 "
+	        "2001-10-07T01:46:40Z\r\n250-DELIVERBY 300\r\n250-MT-PRIORITY\r\n250 LIMITS RCPTMAX=100\r\n");
+	clock_set_for_test(-1, -1);
 	world.server.settings.channel_binding = true;
 	fake_clear(conn);
 	fake_send(conn, SPAN("EHLO [127.0.0.1]\r\n"));
