@@ -579,11 +579,13 @@ static size_t lie_about(uint8_t packet[512], size_t len, enum lie lie)
 	return end;
 }
 
-static void answer_all(const struct mute *m, enum lie lie)
+/* How many were answered. */
+static unsigned answer_all(const struct mute *m, enum lie lie)
 {
 	struct sockaddr_in from;
 	socklen_t len = sizeof(from);
 	uint8_t packet[512], copy[512];
+	unsigned answered = 0;
 	ssize_t got;
 
 	while ((got = recvfrom(m->udp, packet, sizeof(packet) - 64, 0, (struct sockaddr *)&from, &len)) > 12) {
@@ -596,7 +598,9 @@ static void answer_all(const struct mute *m, enum lie lie)
 			out = lie_about(copy, (size_t)got, LIE_NONE);
 			(void)sendto(m->udp, copy, out, 0, (struct sockaddr *)&from, len);
 		}
+		answered++;
 	}
+	return answered;
 }
 
 static const struct lie_case {
@@ -621,20 +625,29 @@ static void lies_are_as_good_as_silence(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(lie_cases); i++) {
 		const struct lie_case *c = &lie_cases[i];
 		struct asked a = { 0 };
+		bool again = false;
+		unsigned lied = 0;
 		struct mute m;
 		struct dns *dns;
 		uv_loop_t loop;
 
 		uv_loop_init(&loop);
 		open_mute(&m);
-		dns_query_ms = c->good ? DNS_QUERY_MS : 100;
 		dns = new_dns(&loop, m.forward, server.anchor);
 		a.query = dns_ask(dns, "www.plain.test", DNS_A, on_done, &a);
 		for (int turn = 0; turn < PATIENCE_MS && a.told == 0; turn++) {
-			answer_all(&m, c->lie);
+			lied += answer_all(&m, c->lie);
+			if (lied > 0 && !c->good && !again) { /* the same question once more, but with less time */
+				again = true;
+				dns_cancel(&a.query);
+				dns_query_ms = 60;
+				a.query = dns_ask(dns, "www.plain.test", DNS_A, on_done, &a);
+			}
 			uv_run(&loop, UV_RUN_NOWAIT);
 			usleep(500);
 		}
+		dns_query_ms = DNS_QUERY_MS;
+		assert_true(lied > 0);
 		assert_int_equal(a.told, 1);
 		/* A record of a wrong length is handed on: dns_read_address() refuses it. */
 		if (c->good ? a.status != DNS_OK : a.first[0] != '\0' || a.status == DNS_NO_NAME)
@@ -645,7 +658,6 @@ static void lies_are_as_good_as_silence(void **state)
 		close_all(&loop, &dns);
 		close(m.udp);
 	}
-	dns_query_ms = DNS_QUERY_MS;
 }
 
 /* "Come by TCP": 65535 octets are promised and dripped, one after the other. */
@@ -665,7 +677,6 @@ static void an_answer_without_end_is_not_waited_for(void **state)
 	assert_int_equal(getsockname(m.udp, (struct sockaddr *)&address, &len), 0);
 	assert_int_equal(bind(listening, (struct sockaddr *)&address, len), 0);
 	assert_int_equal(listen(listening, 5), 0);
-	dns_query_ms = 300;
 	dns = new_dns(&loop, m.forward, server.anchor);
 	a.query = dns_ask(dns, "www.plain.test", DNS_A, on_done, &a);
 	for (int turn = 0; turn < PATIENCE_MS && a.told == 0; turn++) {
@@ -675,6 +686,11 @@ static void an_answer_without_end_is_not_waited_for(void **state)
 			if (tcp >= 0)
 				(void)send(tcp, "\377\377", 2, MSG_NOSIGNAL);
 		} else {
+			if (!dripped) { /* the same question once more, but with less time */
+				dns_cancel(&a.query);
+				dns_query_ms = 60;
+				a.query = dns_ask(dns, "www.plain.test", DNS_A, on_done, &a);
+			}
 			dripped |= send(tcp, "x", 1, MSG_NOSIGNAL) == 1;
 		}
 		uv_run(&loop, UV_RUN_NOWAIT);
