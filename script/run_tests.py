@@ -78,7 +78,7 @@ def run_pytest(folders, args, totals):
     if os.path.exists(report):
         os.unlink(report)
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE",
-               "-n", str(args.jobs), "--dist", "loadgroup", "--max-worker-restart", "3", f"--junit-xml={report}", *folders]
+               "-n", str(args.jobs), "--dist", "loadgroup", "--max-worker-restart", "0", f"--junit-xml={report}", *folders]
     if not args.verbose:
         command += ["--tb=short"]
     status = run(command, stdin=subprocess.DEVNULL)
