@@ -30,6 +30,8 @@ struct account {
 	struct waiter *waiting; /* for it to be given back; the first is the next to have it */
 	int64_t used_at;        /* clock_mono_ms() */
 	int64_t tidied_at;
+	uint64_t all_used_at; /* modseq at which every keyword's number had a message; 0: not known */
+	bool has_rest;        /* there is more to free than was freed: store_close_idle() goes on */
 	uint8_t thread_key[THREAD_KEY_LEN];
 };
 
@@ -44,6 +46,11 @@ struct store {
 	struct notifier *notifier;
 	struct reserve *reserve;
 };
+
+/* storage/commit.c: a transaction that frees what is old, a bounded number of messages; says has_rest. */
+void account_tidy(struct account *account);
+/* Is there anything that account_tidy() would free? */
+bool account_has_due(struct account *account);
 
 /* Reads what never changes and sees that the file is this account's. */
 bool account_check_constant(struct account *account, struct error *err);

@@ -56,7 +56,8 @@ struct change {
 	size_t freed_capacity;
 	struct operation **appended; /* written_count of them have their octets in the database */
 	size_t appended_capacity;
-	struct buffer head; /* scratch */
+	struct buffer head;     /* scratch */
+	unsigned freed_at_once; /* messages */
 };
 
 /* The number of this batch's changes; the first call of a batch takes it. */
@@ -94,7 +95,8 @@ bool keyword_bits(
 bool apply_expunge_all(struct change *change, int64_t mailbox_id, struct error *err);
 bool apply_move_all(struct change *change, int64_t from, int64_t to, struct error *err);
 
-/* storage/expunge.c: the message has lost a membership; frees or keeps it when that was the last. */
+/* storage/expunge.c: the message has lost a membership; when that was the last it is kept, or freed: at once when such messages are few, else by
+ * change_tidy(), in transactions of their own, since nobody should wait for that. */
 bool message_hold(struct change *change, int64_t message_id, struct error *err); /* one more membership */
 bool message_drop(struct change *change, int64_t message_id, uint64_t size, struct error *err);
 /* Frees what has been kept long enough; a bounded piece of work. */

@@ -5,6 +5,7 @@
 #define DAY_MS            ((int64_t)86400 * 1000)
 #define TOMBSTONE_KEEP_MS (30 * DAY_MS)
 #define TIDY_ROWS         500 /* of each kind in one transaction */
+#define FREE_AT_ONCE      100 /* messages in one transaction with what others wait for */
 #define FREE_PAGES_MIN    1024
 #define FREE_PAGES_SHARE  4 /* a quarter of the file */
 
@@ -88,8 +89,9 @@ bool message_drop(struct change *change, int64_t message_id, uint64_t size, stru
 	change->state.row.usage_bytes -= size;
 	change->state.row.usage_messages--;
 	change->state.dirty = true;
-	if (days == 0)
+	if (days == 0 && change->freed_at_once++ < FREE_AT_ONCE)
 		return free_message(change, message_id, err);
+	change->account->has_rest = change->account->has_rest || days == 0;
 	return DATABASE_RUN(
 	        change->database, MAIL_EXPUNGED, err, V_INT(change->now + days * DAY_MS), V_INT(message_id));
 }
@@ -119,6 +121,7 @@ static bool free_due(struct change *change, struct error *err)
 
 	if (!read_due(change, due, &count, err))
 		return false;
+	change->account->has_rest = count == TIDY_ROWS;
 	for (size_t i = 0; i < count; i++) {
 		if (!free_message(change, due[i].message_id, err) ||
 		        !DATABASE_RUN(change->database, MAIL_EXPUNGED_DONE, err, V_INT(due[i].free_after),

@@ -51,13 +51,27 @@ static bool read_used(struct change *change, uint64_t *used, struct error *err)
 	return step != STEP_FAILED;
 }
 
-/* All that no message has lose their names, so that this is done once for many. `held`: just found, and about to be used. */
+/* The account is as it was committed, so its modseq says which state that is. */
+static bool is_untouched(const struct change *change)
+{
+	return change->modseq == 0 && !change->state.dirty;
+}
+
+/* All that no message has lose their names, so that this is done once for many. `held`: just found, and about to be used. Who asks again, while nothing
+ * has happened, for what was refused does not make us read every membership again. */
 static bool take_unused(struct change *change, uint64_t held, uint64_t *given, struct error *err)
 {
-	uint64_t used;
+	struct account *account = change->account;
+	uint64_t modseq = change->state.row.modseq, used;
 
+	if (is_untouched(change) && account->all_used_at == modseq) {
+		*given = ALL_NUMBERS;
+		return true;
+	}
 	if (!read_used(change, &used, err))
 		return false;
+	if (is_untouched(change) && used == ALL_NUMBERS)
+		account->all_used_at = modseq;
 	for (unsigned n = 0; n < FLAG_KEYWORD_COUNT; n++) {
 		if (((used | held) >> n & 1) == 0 &&
 		        !DATABASE_RUN(change->database, MAIL_KEYWORD_DELETE, err, V_INT(n)))

@@ -355,15 +355,63 @@ int64_t account_id(const struct account *account)
 	return account->id;
 }
 
+/* --- what grows old, while nobody wants the account --- */
+
+static bool is_wanted(struct account *account)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&account->store->mutex);
+	wanted = account->waiting != NULL;
+	pthread_mutex_unlock(&account->store->mutex);
+	return wanted;
+}
+
+static void tidy_while_unwanted(struct account *account)
+{
+	do {
+		account_tidy(account);
+	} while (account->has_rest && !is_wanted(account));
+}
+
+/* An account that nobody has, with more to free; each once since `started`. It is ours until account_release(). */
+static struct account *take_unfinished(struct store *store, int64_t started)
+{
+	struct account *account;
+
+	pthread_mutex_lock(&store->mutex);
+	account = store->accounts;
+	while (account != NULL && (account->in_use || !account->has_rest || account->tidied_at > started))
+		account = account->next;
+	if (account != NULL)
+		account->in_use = true;
+	pthread_mutex_unlock(&store->mutex);
+	return account;
+}
+
+static void tidy_unfinished(struct store *store)
+{
+	int64_t started = clock_mono_ms();
+	struct account *account;
+
+	while ((account = take_unfinished(store, started)) != NULL) {
+		tidy_while_unwanted(account);
+		account_release(&account);
+	}
+}
+
 void store_close_idle(struct store *store, int64_t idle_ms)
 {
 	int64_t since = clock_mono_ms() - idle_ms + 1;
 	struct account *idle;
 
+	tidy_unfinished(store);
 	do {
 		pthread_mutex_lock(&store->mutex);
 		idle = list_take_idle(store, since);
 		pthread_mutex_unlock(&store->mutex);
+		if (idle != NULL && account_has_due(idle))
+			tidy_while_unwanted(idle);
 		if (idle != NULL)
 			account_free(idle);
 	} while (idle != NULL);

@@ -40,7 +40,8 @@ bool store_remove_account(struct store *store, int64_t account_id, struct error 
 bool account_open(struct store *store, int64_t account_id, struct account **out, struct error *err);
 void account_release(struct account **account);
 int64_t account_id(const struct account *account);
-/* Closes the account files that nobody has used for so long; a daemon calls it every minute or so. */
+/* Closes the account files that nobody has used for so long; before that, what is due to be freed goes, also in accounts in use that have more of it
+ * than one transaction should free, as long as nobody waits for them. A daemon calls it every minute or so. */
 void store_close_idle(struct store *store, int64_t idle_ms);
 
 /* A number that is another one after a commit to the account, whoever made it; 0 when there is no such account, or when the last commit is so

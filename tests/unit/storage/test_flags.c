@@ -1,6 +1,7 @@
 /* Flags and keywords of RFC 9051 §2.3.2 and the conditional STORE of RFC 7162 §3.1.3; the change feed beside them. */
 #include "fixture.h"
 
+#include "storage/account.h"
 #include "storage/changes.h"
 
 #include <stdio.h>
@@ -116,7 +117,9 @@ static void test_keyword_limit(void **state)
 	struct message_flags many = { .keyword_count = 2 };
 	struct span names[2] = { SPAN("kw7"), SPAN("fresh") };
 	struct keyword_list list;
+	struct account *account;
 	struct batch *batch;
+	uint64_t modseq;
 	const uint32_t both[] = { 1, 2 };
 	char name[20], text[600];
 
@@ -126,6 +129,11 @@ static void test_keyword_limit(void **state)
 		snprintf(name, sizeof(name), "kw%d", i);
 		assert_int_equal(change_keyword(fixture, 1 + (uint32_t)i % 2, FLAGS_ADD, name), ERR_NONE);
 	}
+	assert_int_equal(change_keyword(fixture, 1, FLAGS_ADD, "one-too-many"), ERR_LIMIT);
+	account = borrow(fixture);
+	modseq = account->all_used_at; /* remembered, so that who asks again does not make us read every row */
+	account_release(&account);
+	assert_int_equal(modseq, usage_of(fixture).modseq);
 	assert_int_equal(change_keyword(fixture, 1, FLAGS_ADD, "one-too-many"), ERR_LIMIT);
 	assert_int_equal(change_keyword(fixture, 1, FLAGS_ADD, "KW57"), ERR_NONE);
 	assert_int_equal(change_keyword(fixture, 2, FLAGS_REMOVE, "kw7"), ERR_NONE);
