@@ -6,22 +6,41 @@
 
 #include <stdlib.h>
 
-/* Memory for one look-up; more than a session before login may keep (promises.md), so it is there during a RCPT only. */
+/* One look-up. There during a RCPT only; and its result, as large as all that a session before login may have (promises.md), only while a
+ * worker or the loop has it in hand, not while it waits. */
 struct rcpt_job {
 	struct rcpt_args args;
 	char text[PATH_MAILBOX_MAX + 1]; /* what args.recipient's spans point into */
 	char orcpt[QUEUE_ORCPT_MAX + 1]; /* what args.orcpt points into */
-	struct routing routing;
-	bool may_relay; /* asked on the loop: the conn may be gone when the worker runs */
+	struct routing *routing;         /* the result, or NULL */
+	bool may_relay;                  /* asked on the loop: the conn may be gone when the worker runs */
 	bool limited;
 	bool has_version; /* of the directory, from before the look-up */
 	uint64_t version;
 };
 
+static void drop_routing(struct rcpt_job *rcpt)
+{
+	free(rcpt->routing);
+	rcpt->routing = NULL;
+}
+
 void rcpt_job_free(struct rcpt_job **rcpt)
 {
+	if (*rcpt != NULL)
+		drop_routing(*rcpt);
 	free(*rcpt);
 	*rcpt = NULL;
+}
+
+static bool make_routing(struct rcpt_job *rcpt, struct error *err)
+{
+	rcpt->routing = malloc(sizeof(*rcpt->routing));
+	if (rcpt->routing == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
+	rcpt->routing->remote[0] = '\0';
+	rcpt->routing->returned = false;
+	return true;
 }
 
 static struct recipient_request request_of(const struct smtp_session *s)
@@ -67,6 +86,7 @@ static void on_delay_over(uv_timer_t *timer)
 /* promises.md, "user enumeration": after some unknown names each further answer takes its time. */
 static void refuse_slowly(struct smtp_session *s)
 {
+	drop_routing(s->rcpt);
 	if (s->job_error.code != ERR_NO_SUCH_ADDRESS || s->unknown_recipients < HARVEST_FREE) {
 		refuse_recipient(s, &s->job_error);
 		return;
@@ -81,7 +101,9 @@ static void look_up(struct smtp_session *s)
 {
 	struct recipient_request request = request_of(s);
 
-	(void)accept_recipient(&s->server->accept, &request, &s->rcpt->routing, &s->rcpt->limited, &s->job_error);
+	if (make_routing(s->rcpt, &s->job_error))
+		(void)accept_recipient(
+		        &s->server->accept, &request, s->rcpt->routing, &s->rcpt->limited, &s->job_error);
 }
 
 static void add_recipient(struct smtp_session *s)
@@ -90,12 +112,12 @@ static void add_recipient(struct smtp_session *s)
 	struct rcpt_job *rcpt = s->rcpt;
 
 	if (s->job_error.code == ERR_NONE)
-		(void)envelope_add(&transaction->envelope, &rcpt->args, &rcpt->routing, &s->job_error);
+		(void)envelope_add(&transaction->envelope, &rcpt->args, rcpt->routing, &s->job_error);
 	if (s->job_error.code != ERR_NONE) {
 		refuse_slowly(s);
 		return;
 	}
-	story_recipient(s->server->accept.events, span_of(transaction->id), &rcpt->args.recipient, &rcpt->routing);
+	story_recipient(s->server->accept.events, span_of(transaction->id), &rcpt->args.recipient, rcpt->routing);
 	rcpt_job_free(&s->rcpt);
 	s->state = HAS_RCPT;
 	session_reply(s, 250, "2.1.5", "recipient OK");
@@ -105,9 +127,9 @@ static void looked_up(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
-	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing.remote[0] == '\0')
+	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing->remote[0] == '\0')
 		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->args.recipient.mailbox,
-		        clock_mono_ms(), &rcpt->routing.resolution);
+		        clock_mono_ms(), &rcpt->routing->resolution);
 	add_recipient(s);
 }
 
@@ -117,11 +139,11 @@ static void find_recipient(struct smtp_session *s)
 	struct rcpt_job *rcpt = s->rcpt;
 
 	error_clear(&s->job_error);
-	rcpt->limited = false;
-	rcpt->routing.remote[0] = '\0';
-	rcpt->routing.returned = false;
-	if (recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->args.recipient.mailbox,
-	            clock_mono_ms(), &rcpt->routing.resolution)) {
+	if (make_routing(rcpt, &s->job_error) &&
+	        !recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->args.recipient.mailbox,
+	                clock_mono_ms(), &rcpt->routing->resolution)) {
+		drop_routing(rcpt);
+	} else {
 		add_recipient(s);
 		return;
 	}
@@ -161,6 +183,7 @@ void cmd_rcpt(struct smtp_session *s, struct span args)
 		session_reply(s, 451, "4.3.0", "out of memory, try again later");
 		return;
 	}
+	s->rcpt->routing = NULL;
 	s->rcpt->may_relay = session_may_relay(s);
 	s->rcpt->limited = false;
 	keep_recipient(s->rcpt, &rcpt);
