@@ -231,4 +231,7 @@ bool queue_may_send(struct queue *queue, int64_t account_id, const struct sendin
         const struct span *addresses, size_t count, int64_t now_ms, struct error *err);
 /* Counted by queue_add() itself for entries with an account_id (their REMOTE recipients). */
 
+/* What is counted and known of an account that has been removed. Its recipients stay: they end as any delivery that cannot be made. */
+bool queue_forget_account(struct queue *queue, int64_t account_id, struct error *err);
+
 #endif

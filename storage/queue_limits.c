@@ -212,3 +212,15 @@ bool queue_count_sending(struct queue_change *change, const struct queue_entry *
 	return ok && DATABASE_RUN(change->database, QUEUE_SENDING_PUT, err, V_INT(entry->account_id), V_INT(sent.day),
 	                     V_INT(sent.recipients), V_INT(sent.new_recipients), V_INT(sent.known));
 }
+
+bool queue_forget_account(struct queue *queue, int64_t account_id, struct error *err)
+{
+	struct queue_change change;
+	bool ok;
+
+	if (!queue_change_begin(queue, &change, err))
+		return false;
+	ok = DATABASE_RUN(change.database, QUEUE_KNOWN_DELETE, err, V_INT(account_id)) &&
+	     DATABASE_RUN(change.database, QUEUE_SENDING_DELETE, err, V_INT(account_id));
+	return queue_change_end(&change, ok, NULL, err);
+}

@@ -87,6 +87,8 @@
 	                   "DO UPDATE SET seen = ?3")                                                                  \
 	X(QUEUE_KNOWN_PRUNE, "DELETE FROM known_recipient WHERE account_id = ?1 AND address IN (SELECT address "       \
 	                     "FROM known_recipient WHERE account_id = ?1 ORDER BY seen LIMIT ?2)")                     \
+	X(QUEUE_SENDING_DELETE, "DELETE FROM sending WHERE account_id = ?")                                            \
+	X(QUEUE_KNOWN_DELETE, "DELETE FROM known_recipient WHERE account_id = ?")                                      \
 	X(QUEUE_FREE_PAGES, "PRAGMA freelist_count")                                                                   \
 	X(QUEUE_GIVE_BACK, "PRAGMA incremental_vacuum(1000)")
 

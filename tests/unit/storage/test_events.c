@@ -6,10 +6,12 @@
 #include "storage/events.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define NOW  INT64_C(1800000000000)
 #define HOUR INT64_C(3600000)
@@ -216,6 +218,28 @@ static void test_pruning(void **state)
 	assert_int_equal(rows_in(site, "SELECT count(*) FROM event"), 2);
 }
 
+/* A disk that takes no more: the events go, nobody is held up; when it does again, the next ones stay. */
+static void test_full_disk(void **state)
+{
+	const struct event_query all = { .limit = 10 };
+	struct site *site = *state;
+	struct rlimit before, none = { 0 };
+
+	add(site, NOW - 3, "t1", "", "", "", "before");
+	events_flush(site->log);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	add(site, NOW - 2, "t1", "", "", "", "lost");
+	events_flush(site->log);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_false(event_log_wants_flush(site->log)); /* not kept for later either */
+	add(site, NOW - 1, "t1", "", "", "", "after");
+	events_flush(site->log);
+	told_is(site->log, &all, "before after");
+}
+
 /* Another process may have the file: then events wait their turn or are dropped; who adds them never knows. */
 static void test_two_writers(void **state)
 {
@@ -271,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pruning, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test(test_names),

@@ -257,6 +257,53 @@ static void test_limits(void **state)
 	check_is(site, false, "");
 }
 
+static int64_t known_rows(struct site *site)
+{
+	char path[100];
+	sqlite3_stmt *rows;
+	sqlite3 *handle;
+	int64_t count;
+
+	(void)snprintf(path, sizeof(path), "%s/queue.db", site->fixture->dir);
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(
+	        sqlite3_prepare_v2(handle, "SELECT count(*) FROM known_recipient", -1, &rows, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+	count = sqlite3_column_int64(rows, 0);
+	sqlite3_finalize(rows);
+	sqlite3_close(handle);
+	return count;
+}
+
+/* However many somebody has written to, a bounded number of them is remembered: the latest. */
+static void test_known_is_bounded(void **state)
+{
+	struct spec spec = { .account_id = ACCOUNT };
+	struct site *site = *state;
+	char trace[16], addresses[300 * 16];
+	struct error err;
+
+	for (int i = 0; i < 70; i++) {
+		addresses[0] = '\0';
+		for (int n = 0; n < 300; n++)
+			put_text(addresses, sizeof(addresses), "%su%d@t.test", n == 0 ? "" : " ", i * 300 + n);
+		(void)snprintf(trace, sizeof(trace), "t%d", i);
+		spec.trace = trace;
+		spec.addresses = addresses;
+		spec.created_ms = NOW + i * DAY;
+		assert_int_equal(add_spec(site, &spec), ERR_NONE);
+	}
+	assert_true(known_rows(site) <= 20000 && known_rows(site) > 19000);
+	check_is(site, false, "");
+	assert_int_equal(
+	        may(site, "u20999@t.test u20998@t.test u20997@t.test u20996@t.test", spec.created_ms + DAY), ERR_NONE);
+	assert_int_equal(may(site, "u0@t.test u1@t.test u2@t.test u3@t.test", spec.created_ms + DAY), ERR_LIMIT);
+	assert_true(queue_forget_account(site->queue, ACCOUNT, &err));
+	assert_int_equal(known_rows(site), 0);
+	assert_int_equal(may(site, "u20999@t.test u1@t.test u2@t.test u3@t.test", spec.created_ms + DAY), ERR_LIMIT);
+	check_is(site, false, "");
+}
+
 static void run_sql(struct site *site, const char *sql)
 {
 	char path[100];
@@ -366,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reroute, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_known_is_bounded, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_damages, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_files, queue_setup, queue_teardown),
 	};
