@@ -167,6 +167,8 @@ size_t session_on_bytes(void *session, struct span bytes)
 	}
 	if (s->starts_tls)
 		start_tls(s, bytes.len - used);
+	else if (s->compress != NULL) /* COMPRESS was among them; what came behind it in one packet is not told again */
+		used += feed_compressed(s, span_skip(bytes, used));
 	after_feed(s, bytes.len - used);
 	return s->ended ? bytes.len : used;
 }

@@ -166,6 +166,34 @@ static void test_rest(void **state)
 	}
 }
 
+/* The client does not wait for the OK (it should): what came with the command is not left until more comes. */
+static void test_compressed_at_once(void **state)
+{
+	static const char command[] = "c COMPRESS DEFLATE\r\n", ask[] = "n NOOP\r\n";
+	unsigned char packet[100];
+	struct span plain, ok;
+
+	teardown(state);
+	place_open(NULL);
+	packer = unpacker = (z_stream) { .zalloc = NULL };
+	assert_int_equal(deflateInit2(&packer, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(inflateInit2(&unpacker, -15), Z_OK);
+	place_connect();
+	place_ask("l LOGIN alice@example.test secret");
+	memcpy(packet, command, sizeof(command) - 1);
+	packer.next_in = (unsigned char *)(uintptr_t)ask;
+	packer.avail_in = sizeof(ask) - 1;
+	packer.next_out = packet + sizeof(command) - 1;
+	packer.avail_out = sizeof(packet) - (sizeof(command) - 1);
+	assert_int_equal(deflate(&packer, Z_SYNC_FLUSH), Z_OK);
+	place_send(packet, sizeof(packet) - packer.avail_out);
+	plain = buffer_span(&place.out);
+	ok = SPAN("c OK DEFLATE active\r\n");
+	assert_true(span_starts(plain, ok) && plain.len > ok.len);
+	buffer_consume(&place.out, ok.len);
+	assert_int_equal(strncmp(take_unpacked(), "n OK ", 5), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -178,6 +206,7 @@ int main(void)
 		TEST(test_damage),
 		TEST(test_the_client_ends_its_stream),
 		TEST(test_rest),
+		TEST(test_compressed_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
