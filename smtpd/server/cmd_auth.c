@@ -129,7 +129,7 @@ void cmd_auth(struct smtp_session *s, struct span args)
 
 	if (s->account_id != 0) {
 		session_bad_command(s, 503, "5.5.1", "you are logged in already");
-	} else if (s->port == PORT_MX) {
+	} else if (s->port == PORT_MX || s->port == PORT_LOCAL) {
 		session_bad_command(s, 502, "5.5.1", "logins belong to the submission ports");
 	} else if (!session_offers_auth(s)) {
 		session_bad_command(s, 538, "5.7.11", "say STARTTLS first: passwords need an encrypted connection");

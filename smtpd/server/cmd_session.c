@@ -82,18 +82,12 @@ void cmd_noop(struct smtp_session *s, struct span args)
 	session_reply(s, 250, "2.0.0", "OK");
 }
 
-/* RFC 5321 §3.5.3, §7.3: tells nobody who has a mailbox here. */
-void cmd_vrfy(struct smtp_session *s, struct span args)
-{
-	(void)args;
-	session_reply(s, 252, "2.0.0", "cannot verify, but send your mail and it will be tried");
-}
-
 void cmd_help(struct smtp_session *s, struct span args)
 {
 	(void)args;
 	session_reply(s, 214, "2.0.0",
-	        "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH\nsee RFC 5321; questions to postmaster");
+	        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH%s%s\nsee RFC 5321; questions to postmaster",
+	        session_offers_expn(s) ? " EXPN" : "", session_offers_etrn(s) ? " ETRN" : "");
 }
 
 void cmd_quit(struct smtp_session *s, struct span args)

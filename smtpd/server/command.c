@@ -30,12 +30,12 @@ static const struct smtp_command commands[] = {
 	{ "AUTH", READY, cmd_auth, NEEDS_ARGUMENT },                               /* RFC 4954 §4 */
 	{ "VRFY", ANY_COMMAND, cmd_vrfy, NEEDS_ARGUMENT | BRINGS_NOTHING },        /* §4.1.1.6 */
 	{ "HELP", ANY_COMMAND, cmd_help, BRINGS_NOTHING },                         /* §4.1.1.8 */
-	{ "EXPN", ANY_COMMAND, cmd_not_here, 0 },                                  /* §4.1.1.7, §7.3 */
+	{ "EXPN", ANY_COMMAND, cmd_expn, NEEDS_ARGUMENT | BRINGS_NOTHING },        /* §4.1.1.7, §7.3 */
 	{ "SEND", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.6 */
 	{ "SOML", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.6 */
 	{ "SAML", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.6 */
 	{ "TURN", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.1 */
-	{ "ETRN", ANY_COMMAND, cmd_not_here, 0 },
+	{ "ETRN", READY, cmd_etrn, NEEDS_ARGUMENT | BRINGS_NOTHING },              /* RFC 1985 */
 	{ "BDAT", ANY_COMMAND, cmd_bdat, 0 }, /* RFC 3030 §2; in every state, as its octets follow in any case */
 	{ "GET", ANY_COMMAND, cmd_wrong_protocol, 0 }, /* promises.md, "cross-protocol" */
 	{ "POST", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "HEAD", ANY_COMMAND, cmd_wrong_protocol, 0 },

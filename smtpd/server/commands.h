@@ -19,11 +19,17 @@ void cmd_helo(struct smtp_session *s, struct span args);
 void cmd_starttls(struct smtp_session *s, struct span args);
 void cmd_rset(struct smtp_session *s, struct span args);
 void cmd_noop(struct smtp_session *s, struct span args);
-void cmd_vrfy(struct smtp_session *s, struct span args);
 void cmd_help(struct smtp_session *s, struct span args);
 void cmd_quit(struct smtp_session *s, struct span args);
 void cmd_not_here(struct smtp_session *s, struct span args);
 void cmd_wrong_protocol(struct smtp_session *s, struct span args);
+
+/* server/cmd_admin.c */
+void cmd_vrfy(struct smtp_session *s, struct span args);
+void cmd_expn(struct smtp_session *s, struct span args);
+void cmd_etrn(struct smtp_session *s, struct span args);
+bool session_offers_expn(const struct smtp_session *s);
+bool session_offers_etrn(const struct smtp_session *s);
 
 /* server/cmd_auth.c */
 void cmd_auth(struct smtp_session *s, struct span args);

@@ -65,15 +65,16 @@ static const struct smtp_extension {
 	{ "8BITMIME", always, NULL },                  /* RFC 6152 */
 	{ "ENHANCEDSTATUSCODES", always, NULL },       /* RFC 2034 */
 	{ "HELP", always, NULL },                      /* RFC 5321 §4.1.1.1: all commands that are not required */
-	{ "SMTPUTF8", always, NULL },                  /* RFC 6531 */
-	{ "DSN", always, NULL },                       /* RFC 3461 */
-	{ "CHUNKING", always, NULL },                  /* RFC 3030 §2 */
-	{ "BINARYMIME", always, NULL },                /* RFC 3030 §3 */
-	{ "REQUIRETLS", has_tls, NULL },               /* RFC 8689 */
-	{ "FUTURERELEASE", is_submission, future_release_value }, /* RFC 4865 */
-	{ "DELIVERBY", always, deliver_by_value },                /* RFC 2852 */
-	{ "MT-PRIORITY", always, NULL },                          /* RFC 6710 */
-	{ "LIMITS", always, limits_value },                       /* RFC 9422 */
+	{ "EXPN", session_offers_expn, NULL }, { "ETRN", session_offers_etrn, NULL }, /* RFC 1985 §5 */
+	{ "SMTPUTF8", always, NULL },                                                 /* RFC 6531 */
+	{ "DSN", always, NULL },                                                      /* RFC 3461 */
+	{ "CHUNKING", always, NULL },                                                 /* RFC 3030 §2 */
+	{ "BINARYMIME", always, NULL },                                               /* RFC 3030 §3 */
+	{ "REQUIRETLS", has_tls, NULL },                                              /* RFC 8689 */
+	{ "FUTURERELEASE", is_submission, future_release_value },                     /* RFC 4865 */
+	{ "DELIVERBY", always, deliver_by_value },                                    /* RFC 2852 */
+	{ "MT-PRIORITY", always, NULL },                                              /* RFC 6710 */
+	{ "LIMITS", always, limits_value },                                           /* RFC 9422 */
 };
 
 void extensions_list(const struct smtp_session *s, struct buffer *out)

@@ -101,6 +101,8 @@ static void fill_trace(const struct smtp_session *s, struct transaction *t)
 		.extended = s->extended,
 		.smtputf8 = t->mail.smtputf8,
 		.authenticated = s->account_id != 0,
+		.local = s->port == PORT_LOCAL,
+		.uid = s->uid,
 		.unix_seconds = clock_wall_ms() / 1000,
 	};
 }
@@ -130,6 +132,7 @@ static void deliver(struct smtp_session *s)
 		.account_id = s->account_id,
 		.options = &transaction->options,
 		.login = span_of(s->login),
+		.trusted = session_may_relay(s),
 		.received_ms = now_ms,
 		.not_before_ms = not_before(s, now_ms),
 	};

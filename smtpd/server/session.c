@@ -14,7 +14,7 @@
 
 static const char *port_name(enum smtp_port port)
 {
-	static const char *const names[] = { "smtp", "submission", "submissions" };
+	static const char *const names[] = { "smtp", "submission", "submissions", "sendmail" };
 
 	return names[port];
 }
@@ -37,6 +37,7 @@ static void session_release(struct smtp_session *s)
 	sasl_free(&s->sasl);
 	transaction_free(&s->transaction);
 	rcpt_job_free(&s->rcpt);
+	buffer_free(&s->answer);
 	*s->link = s->next;
 	if (s->next != NULL)
 		s->next->link = s->link;
@@ -257,27 +258,29 @@ bool session_is_private(const struct smtp_session *s)
 /* Not on port 25: who logs in submits, and that has its own ports (RFC 6409 §3.1). */
 bool session_offers_auth(const struct smtp_session *s)
 {
-	return s->port != PORT_MX && s->account_id == 0 && session_is_private(s);
+	return session_needs_login(s) && session_is_private(s);
 }
 
 bool session_may_relay(const struct smtp_session *s)
 {
 	uint8_t address[NETWORK_KEY_LEN];
 
-	if (s->account_id != 0 || s->server->relay_network_count == 0)
-		return s->account_id != 0;
+	if (s->account_id != 0 || s->port == PORT_LOCAL)
+		return true;
+	if (s->server->relay_network_count == 0)
+		return false;
 	network_address(conn_peer(s->conn), address);
 	return network_contains(s->server->relay_networks, s->server->relay_network_count, address);
 }
 
 bool session_needs_login(const struct smtp_session *s)
 {
-	return s->port != PORT_MX && s->account_id == 0;
+	return (s->port == PORT_SUBMIT || s->port == PORT_SUBMIT_TLS) && s->account_id == 0;
 }
 
 bool session_offers_starttls(const struct smtp_session *s)
 {
-	return conn_can_start_tls(s->conn);
+	return s->port != PORT_LOCAL && conn_can_start_tls(s->conn);
 }
 
 /* --- state changes --------------------------------------------------------------------------------------------- */
@@ -426,6 +429,17 @@ static void enlist(struct smtp_server *server, struct smtp_session *s)
 	server->sessions = s;
 }
 
+/* Programs of this machine are not counted like strangers: a night's cron jobs may all come at once. */
+static bool know_user(struct smtp_session *s)
+{
+	if (!conn_peer_user(s->conn, &s->uid)) {
+		conn_close(s->conn);
+		return false;
+	}
+	conn_set_logged_in(s->conn);
+	return true;
+}
+
 void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port port)
 {
 	struct smtp_session *s = calloc(1, sizeof(*s));
@@ -441,6 +455,7 @@ void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port
 	s->state = CONNECTED;
 	s->holds = 1;
 	s->started_ms = clock_mono_ms();
+	buffer_init(&s->answer, SESSION_ANSWER_MAX);
 	enlist(server, s);
 	conn_start(conn, &handler, s, session_line_limit(s));
 	await_login(s);
@@ -449,6 +464,8 @@ void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port
 		return;
 	}
 	conn_set_timeout(conn, server->settings.idle_timeout_ms);
+	if (port == PORT_LOCAL && !know_user(s))
+		return;
 	greet(s);
 }
 

@@ -53,7 +53,9 @@ enum session_state {
 /* What a session waits for. A login step and a delay are cancelled when the conn goes; a job and a delivery always come back. */
 enum session_wait { WAIT_NOTHING, WAIT_JOB, WAIT_LOGIN, WAIT_DELAY };
 
-enum smtp_port { PORT_MX, PORT_SUBMIT, PORT_SUBMIT_TLS };
+#define SESSION_ANSWER_MAX 900 /* octets of what EXPN tells; fits into one reply of session_reply() */
+
+enum smtp_port { PORT_MX, PORT_SUBMIT, PORT_SUBMIT_TLS, PORT_LOCAL /* the sendmail command's socket */ };
 
 struct smtp_session;
 
@@ -92,6 +94,7 @@ struct smtp_session {
 	/* Login */
 	struct sasl *sasl;
 	int64_t account_id; /* 0: nobody */
+	uint32_t uid;       /* on PORT_LOCAL: of the program at the other end */
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;
@@ -107,6 +110,9 @@ struct smtp_session {
 	void (*job_run)(struct smtp_session *s);
 	void (*job_done)(struct smtp_session *s);
 	struct error job_error;
+	char question[PATH_MAILBOX_MAX + 1]; /* what a job of EXPN or ETRN is about, and what it found */
+	struct buffer answer;
+	uint64_t number;
 
 	uv_timer_t timer; /* the time to log in; later the delay of cmd_rcpt */
 	bool timer_open;

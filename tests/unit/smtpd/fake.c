@@ -158,6 +158,12 @@ const struct sockaddr *conn_peer(const struct conn *conn)
 	return (const struct sockaddr *)&peer;
 }
 
+bool conn_peer_user(const struct conn *conn, uint32_t *uid)
+{
+	*uid = 1000;
+	return true;
+}
+
 bool conn_peer_is_loopback(const struct conn *conn)
 {
 	return false;
@@ -754,4 +760,23 @@ void fake_release(struct conn **conn)
 	buffer_free(&(*conn)->out);
 	free(*conn);
 	*conn = NULL;
+}
+
+/* --- what EXPN and ETRN ask ------------------------------------------------------------------------------------ */
+
+bool directory_each_alias(struct directory *directory, struct span domain,
+        bool (*each)(void *arg, struct span address, struct span target), void *arg, struct error *err)
+{
+	(void)(each(arg, SPAN("sales@example.test"), SPAN("alice@example.test")) &&
+	        each(arg, SPAN("sales@example.test"), SPAN("bob@example.net")));
+	return true;
+}
+
+bool queue_retry(
+        struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err)
+{
+	if (span_equal(filter->recipient, SPAN("@broken.example")))
+		return error_set(err, ERR_IO, "the disk failed");
+	*changed = span_equal(filter->recipient, SPAN("@waiting.example")) ? 3 : 0;
+	return true;
 }

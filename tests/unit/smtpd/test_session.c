@@ -563,6 +563,40 @@ static void test_from_behind_a_long_header(void **state)
 	fake_free(&world);
 }
 
+/* RFC 1985 §5.3, RFC 5321 §4.1.1.7: only where the admin has said so. */
+static void test_etrn_and_expn(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	fake_init(&world);
+	conn = fake_connect(&world, PORT_SUBMIT_TLS);
+	fake_send(conn, SPAN(HELLO "AUTH PLAIN good\r\n"));
+	fake_clear(conn);
+	fake_send(conn, SPAN("ETRN waiting.example\r\nEXPN sales@example.test\r\n"));
+	assert_string_equal(fake_output(conn),
+	        "502 5.5.1 this command is not available here\r\n502 5.5.1 this command is not available here\r\n");
+	world.server.settings.etrn_domains = SPAN("waiting.example empty.example broken.example");
+	world.server.settings.expn = true;
+	fake_clear(conn);
+	fake_send(conn,
+	        SPAN("ETRN Waiting.example\r\nETRN waiting.example\r\nETRN empty.example\r\nETRN broken.example\r\nETRN other.example\r\n"
+	             "ETRN @waiting.example\r\nETRN #x\r\nETRN\r\n"));
+	assert_string_equal(fake_output(conn),
+	        "253 2.0.0 3 recipients at waiting.example are tried now\r\n253 2.0.0 3 recipients at waiting.example are tried now\r\n"
+	        "251 2.0.0 no messages wait for empty.example\r\n458 4.3.0 the queue cannot be started now\r\n"
+	        "459 4.7.1 this queue may not be started from here\r\n501 5.5.4 expected ETRN domain\r\n501 5.5.4 expected ETRN domain\r\n"
+	        "501 5.5.4 this command needs an argument\r\n");
+	fake_clear(conn);
+	fake_send(conn,
+	        SPAN("EXPN sales@example.test\r\nEXPN <sales@example.test>\r\nEXPN alice@example.test\r\nEXPN sales\r\nVRFY bob\r\n"));
+	assert_string_equal(fake_output(conn),
+	        "250-2.0.0 <alice@example.test>\r\n250 2.0.0 <bob@example.net>\r\n250-2.0.0 <alice@example.test>\r\n250 2.0.0 <bob@example.net>\r\n"
+	        "550 5.1.1 no such alias\r\n501 5.5.4 expected EXPN address\r\n252 2.0.0 cannot verify, but send your mail and it will be tried\r\n");
+	fake_release(&conn);
+	fake_free(&world);
+}
+
 static void test_ehlo_lists(void **state)
 {
 	struct fake_world world;
@@ -610,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_have_an_end),
 		cmocka_unit_test(test_from_behind_a_long_header),
 		cmocka_unit_test(test_ehlo_lists),
+		cmocka_unit_test(test_etrn_and_expn),
 		cmocka_unit_test(test_evicted),
 	};
 
