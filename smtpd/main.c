@@ -22,6 +22,7 @@ static const struct daemon_port ports[] = {
 	{ "smtp", false, PORT_MX },
 	{ "submission", false, PORT_SUBMIT },
 	{ "submissions", true, PORT_SUBMIT_TLS },
+	{ "sendmail", false, PORT_LOCAL },
 };
 
 /* The store without auth.db. */

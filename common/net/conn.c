@@ -66,6 +66,18 @@ const char *conn_peer_text(const struct conn *conn)
 	return conn->peer_text;
 }
 
+bool conn_peer_user(const struct conn *conn, uint32_t *uid)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (conn->peer.any.sa_family == AF_INET || conn->peer.any.sa_family == AF_INET6 ||
+	        getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
+		return false;
+	*uid = who.uid;
+	return true;
+}
+
 const struct sockaddr *conn_peer(const struct conn *conn)
 {
 	return &conn->peer.any;

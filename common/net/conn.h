@@ -125,6 +125,8 @@ void conn_set_evictable(struct conn *conn, bool evictable);
 const char *conn_peer_text(const struct conn *conn); /* "192.0.2.1" or "2001:db8::1" */
 const struct sockaddr *conn_peer(const struct conn *conn);
 const char *conn_local_text(const struct conn *conn);
+/* Who is at the other end of a Unix socket, as the kernel says; false: it is none. */
+bool conn_peer_user(const struct conn *conn, uint32_t *uid);
 bool conn_peer_is_loopback(const struct conn *conn); /* 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104 */
 uint64_t conn_id(const struct conn *conn);           /* unique within the process; in every log line of a session */
 uv_loop_t *conn_loop(const struct conn *conn);

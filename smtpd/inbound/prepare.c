@@ -56,7 +56,7 @@ static bool write_prefix(const struct delivery_request *request, struct span hea
 		return false;
 	out->return_path_len = out->prefix.len;
 	return trace_write_received(&out->prefix, request->trace) &&
-	       (request->account_id == 0 || trace_add_missing(&out->prefix, request->trace, header));
+	       (!request->trusted || trace_add_missing(&out->prefix, request->trace, header));
 }
 
 static bool check_header(

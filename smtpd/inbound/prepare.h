@@ -24,6 +24,7 @@ struct delivery_request {
 	int64_t account_id;                   /* who logged in; 0: nobody */
 	const struct sender_options *options; /* of the account */
 	struct span login;                    /* for the story */
+	bool trusted;                         /* who may relay: what the message lacks is added */
 	int64_t received_ms;                  /* internal date */
 	int64_t not_before_ms;                /* by the wall clock; 0: now */
 };

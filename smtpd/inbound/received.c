@@ -47,6 +47,10 @@ static void append_from(struct buffer *out, const struct trace *trace)
 		buffer_append_text(out, "Received: from submission");
 		return;
 	}
+	if (trace->local) {
+		buffer_printf(out, "Received: from localhost (uid %u)", trace->uid);
+		return;
+	}
 	buffer_printf(out, "Received: from %.*s ", SPAN_FMT(shown_helo(trace)));
 	append_peer(out, trace->peer);
 }

@@ -80,6 +80,21 @@ static void test_submission_tells_no_address(void **state)
 	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
 }
 
+static void test_a_program_of_this_machine(void **state)
+{
+	struct trace trace = plain();
+
+	(void)state;
+	trace.local = true;
+	trace.uid = 33;
+	expect(&trace, "Return-Path: <a@client.example>\r\n"
+	               "Received: from localhost (uid 33)\r\n"
+	               "\tby mail.example.org with ESMTP\r\n"
+	               "\tid 0123456789abcdef\r\n"
+	               "\tfor <bob@example.org>;\r\n"
+	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
+}
+
 static void test_odd_helo_is_not_copied(void **state)
 {
 	static const struct span odd[] = { SPAN("my_pc"), SPAN("(comment"), SPAN(";"), SPAN("a)b"), SPAN("[::1]"),
@@ -157,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_tls_many_recipients_bounce),
 		cmocka_unit_test(test_submission_tells_no_address),
+		cmocka_unit_test(test_a_program_of_this_machine),
 		cmocka_unit_test(test_odd_helo_is_not_copied),
 		cmocka_unit_test(test_protocols),
 		cmocka_unit_test(test_missing_fields),
