@@ -264,10 +264,10 @@ def test_the_last_of_a_burst(site):
     asks.close()
 
 
-def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):
-    """RFC 7162 §3.2: with more news than the output queue takes, HIGHESTMODSEQ stays below what is still to be told, in the tagged line too."""
-    site.fresh_user("ahead")
-    writer = session(site, "ahead")
+def eight_thousand(site, user):
+    """A session of a user with so many messages."""
+    site.fresh_user(user)
+    writer = session(site, user, "ENABLE QRESYNC")
     parts = ["APPEND INBOX"]
     for _ in range(1000):
         parts += [" () ", ONE]
@@ -275,17 +275,25 @@ def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):
         writer.command(*parts).ok()
     writer.command("SELECT INBOX").ok()
     writer.command("COPY 1:* INBOX").ok()
+    return writer
+
+
+@pytest.mark.parametrize("command", ["EXPUNGE", "MOVE 8000 Trash"])
+def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site, command):
+    """RFC 7162 §3.2, RFC 6851 §4.4: with more news than the output queue takes, HIGHESTMODSEQ stays below what is still to be told, in the tagged
+    line too."""
+    writer = eight_thousand(site, "ahead")
     client = session(site, "ahead", "ENABLE QRESYNC", "SELECT INBOX")
     writer.command("STORE 8000 +FLAGS.SILENT (\\Deleted)").ok()
     writer.command("STORE 1:4000 +FLAGS.SILENT (\\Flagged)").ok()
     writer.command("STORE 4001:7999 +FLAGS.SILENT (\\Seen)").ok()
     told, modseqs, early = {}, [], 0
-    answer = client.command("EXPUNGE").ok()
+    answer = client.command(command).ok()
     while True:
         for response in answer.untagged:
             if len(response) > 1 and response[1] == "FETCH":
                 told[response[0]] = int(response[2][3][0])
-            elif response[0] == "OK":
+            elif response[0] == "OK" and response[1][0] == "HIGHESTMODSEQ":
                 modseqs.append(int(response[1][1]))
         if answer.code:
             assert answer.code[0] == "HIGHESTMODSEQ"
@@ -297,6 +305,27 @@ def test_the_number_of_an_expunge_is_not_ahead_of_what_is_told(site):
     assert early >= 2, "all came at once: nothing was tested"
     assert max(modseqs[:early]) < min(told.values()), "a client that left then would never have learned the rest"
     assert modseqs[-1] >= max(told.values())
+    client.close()
+    writer.close()
+
+
+def test_select_while_news_wait(site):
+    """RFC 7162 §3.2.5: HIGHESTMODSEQ of SELECT is of what SELECT tells; what the session had still to be told before is told with it."""
+    writer = eight_thousand(site, "anew")
+    client = session(site, "anew", "ENABLE QRESYNC")
+    codes = dict((r[1][0], r[1][-1]) for r in client.command("SELECT INBOX").ok().untagged if r[0] == "OK" and r[1])
+    writer.command("STORE 1:4000 +FLAGS.SILENT (\\Flagged)").ok()
+    writer.command("STORE 4001:7999 +FLAGS.SILENT (\\Seen)").ok()
+    behind = len(client.command("NOOP").ok().all("FETCH"))
+    assert 0 < behind < 7999, "all came at once: nothing was tested"
+    writer.command("STORE 8000 +FLAGS.SILENT (\\Draft)").ok()
+    answer = client.command(f"SELECT INBOX (QRESYNC ({codes['UIDVALIDITY']} {codes['HIGHESTMODSEQ']}))").ok()
+    highest = [int(r[1][1]) for r in answer.untagged if r[0] == "OK" and r[1] and r[1][0] == "HIGHESTMODSEQ"]
+    told = [int(dict(zip(r[2][::2], r[2][1::2]))["MODSEQ"][0]) for r in answer.all("FETCH")]
+    assert len(told) == 8000 and highest[-1] == max(told)
+    writer.command("STORE 1 +FLAGS.SILENT (\\Answered)").ok()
+    (later,) = client.command("NOOP").ok().all("FETCH")
+    assert int(dict(zip(later[2][::2], later[2][1::2]))["MODSEQ"][0]) > highest[-1]
     client.close()
     writer.close()
 
