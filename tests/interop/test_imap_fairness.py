@@ -151,11 +151,10 @@ def test_others_of_the_user_are_answered_while_one_searches(site, alice, long_te
     searcher = connect(site, "alice")
     searcher.command(f"SELECT {long_texts}").ok()
     alice.command(f"SELECT {long_texts}").ok()
-    search = searcher.send(all_of(490))  # some hundred steps
+    search = searcher.send(all_of(300))  # more than fifty steps, of which each command below waits for two at most
     searcher.wire.sock.setblocking(False)
-    for i in range(1, 11):
+    for i in range(1, 5):
         assert len(alice.command(f"FETCH {i} (BODY.PEEK[HEADER])").ok().all("FETCH")) == 1
-    alice.command("APPEND INBOX ", MESSAGE).ok()
     with pytest.raises(BlockingIOError):  # no answer yet
         while (got := searcher.wire.sock.recv(65536)) and search.encode() + b" " not in got:
             pass
@@ -167,7 +166,7 @@ def test_ten_searches_of_one_user_at_once(site, long_texts):
     sessions = [connect(site, "alice") for _ in range(10)]
     for session in sessions:
         session.command(f"SELECT {long_texts}").ok()
-    tags = [session.send(all_of(10)) for session in sessions]
+    tags = [session.send(all_of(3)) for session in sessions]
     other = connect(site, "bob")  # the threads of the pool are not all theirs
     other.command("STATUS INBOX (MESSAGES)").ok()
     for session, tag in zip(sessions, tags):
