@@ -64,7 +64,7 @@ static void fail_of(
 {
 	char why[sizeof(((struct route_result *)0)->why)];
 
-	(void)snprintf(why, sizeof(why), "%s: %.150s", what, name);
+	(void)snprintf(why, sizeof(why), "%.120s: %.130s", what, name);
 	fail(query, code, status, why);
 }
 

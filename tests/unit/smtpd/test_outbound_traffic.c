@@ -1,0 +1,1045 @@
+/* The relay's traffic: what is taken, where connections are opened, what comes back, with thousands of messages and servers of every kind,
+ * in no time: the clock is moved by hand. Real: scheduler, destinations, lanes, links, attempts, settling, finishing. Faked: the
+ * queue (a table), the network and its sessions, routes, the worker pool, events. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "message/transcode.h"
+#include "smtpd/outbound/bounce.h"
+#include "smtpd/outbound/finish.h"
+#include "smtpd/outbound/local.h"
+#include "smtpd/outbound/scheduler.h"
+
+#include "base/macros.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NOW      1795000000000
+#define TURN_MS  10
+#define ROWS_MAX 20000
+#define FARS_MAX 256
+#define HOUR     3600000
+
+/* --- time -------------------------------------------------------------------------------------------------------------- */
+
+static int64_t mono_ms;
+
+static void move_clock(int64_t ms)
+{
+	mono_ms += ms;
+	clock_set_for_test(mono_ms, NOW + mono_ms);
+}
+
+/* --- other servers ------------------------------------------------------------------------------------------------------ */
+
+enum far_kind {
+	FAR_GOOD,
+	FAR_REFUSES, /* connections */
+	FAR_SILENT,  /* no answer to a connection */
+	FAR_SLOW,    /* takes 20 s for each message */
+	FAR_BUSY,    /* 421 at the greeting */
+	FAR_SAYS_NO, /* 550 to each recipient */
+	FAR_TIRED,   /* 421 after three messages */
+	FAR_FEW,     /* 452 after two recipients */
+	FAR_DROPS,   /* closes at each message */
+	FAR_UNKNOWN, /* its domain has no route now */
+};
+
+static struct far {
+	char domain[QUEUE_DOMAIN_MAX + 1];
+	enum far_kind kind;
+	unsigned dials, connected, most_connected, taken;
+	int64_t last_ms;
+} fars[FARS_MAX];
+static size_t far_count;
+
+static struct far *far_of(const char *domain)
+{
+	for (size_t i = 0; i < far_count; i++)
+		if (strcmp(fars[i].domain, domain) == 0)
+			return &fars[i];
+	fail_msg("unknown domain %s", domain);
+	return NULL;
+}
+
+static struct far *add_far(const char *domain, enum far_kind kind)
+{
+	struct far *far = &fars[far_count++];
+
+	assert_true(far_count <= FARS_MAX);
+	memset(far, 0, sizeof(*far));
+	(void)snprintf(far->domain, sizeof(far->domain), "%s", domain);
+	far->kind = kind;
+	return far;
+}
+
+/* --- the queue ---------------------------------------------------------------------------------------------------------- */
+
+static struct row {
+	int64_t id, message_id, next_ms, created_ms;
+	char domain[64];
+	unsigned attempts,
+	        recipients; /* recipients: rows of the same message that follow, itself included; 0: not the first */
+	bool gone;
+	unsigned delivered; /* how often a server took it */
+	char reply[64];
+} rows[ROWS_MAX];
+static size_t row_count;
+static unsigned takes, finishes, reports;
+static bool disk_full;
+
+static void add_rows(const char *domain, unsigned recipients)
+{
+	for (unsigned i = 0; i < recipients; i++) {
+		struct row *row = &rows[row_count++];
+
+		assert_true(row_count <= ROWS_MAX);
+		memset(row, 0, sizeof(*row));
+		row->id = (int64_t)row_count;
+		row->message_id = row->id - i;
+		row->recipients = i == 0 ? recipients : 0;
+		row->next_ms = row->created_ms = clock_wall_ms();
+		(void)snprintf(row->domain, sizeof(row->domain), "%s", domain);
+	}
+}
+
+bool queue_due(struct queue *queue, int64_t now_ms, struct queue_destination *out, size_t max, size_t *count,
+        int64_t *next_due_ms, struct error *err)
+{
+	(void)queue;
+	(void)err;
+	*count = 0;
+	*next_due_ms = INT64_MAX;
+	for (size_t i = 0; i < row_count; i++) {
+		bool listed = rows[i].gone;
+
+		if (!rows[i].gone && rows[i].next_ms > now_ms) {
+			*next_due_ms = rows[i].next_ms < *next_due_ms ? rows[i].next_ms : *next_due_ms;
+			continue;
+		}
+		for (size_t k = 0; k < *count && !listed; k++)
+			listed = strcmp(out[k].domain, rows[i].domain) == 0;
+		if (!listed && *count < max)
+			(void)snprintf(out[(*count)++].domain, sizeof(out->domain), "%s", rows[i].domain);
+	}
+	return true;
+}
+
+static struct queue_message *message_of(const struct row *row)
+{
+	struct queue_message *message = calloc(1, sizeof(*message));
+
+	assert_non_null(message);
+	message->id = row->message_id;
+	message->created_ms = row->created_ms;
+	message->expires_ms = row->created_ms + 120 * (int64_t)HOUR;
+	message->size = 4096;
+	(void)snprintf(message->trace, sizeof(message->trace), "%016llx", (unsigned long long)row->message_id);
+	(void)snprintf(message->sender, sizeof(message->sender), "sender@here.test");
+	message->recipients = calloc(row->recipients > 0 ? row->recipients : 1, sizeof(*message->recipients));
+	assert_non_null(message->recipients);
+	return message;
+}
+
+static void add_recipient(struct queue_message *message, const struct row *row)
+{
+	struct queue_rcpt *rcpt = &message->recipients[message->recipient_count++];
+
+	rcpt->id = row->id;
+	rcpt->kind = QUEUE_REMOTE;
+	rcpt->attempts = row->attempts;
+	rcpt->next_attempt_ms = row->next_ms;
+	(void)snprintf(rcpt->address, sizeof(rcpt->address), "u%lld@%s", (long long)row->id, row->domain);
+}
+
+bool queue_take(struct queue *queue, const char *domain, int64_t now_ms,
+        bool (*leave_out)(void *arg, int64_t recipient_id), void *arg, struct queue_message **out, size_t max_messages,
+        size_t *count, struct error *err)
+{
+	(void)queue;
+	(void)err;
+	takes++;
+	*count = 0;
+	for (size_t i = 0; i < row_count && *count < max_messages; i++) {
+		unsigned recipients = rows[i].recipients;
+		struct queue_message *message = NULL;
+
+		for (size_t k = i; k < i + recipients; k++) {
+			if (rows[k].gone || rows[k].next_ms > now_ms || strcmp(rows[k].domain, domain) != 0 ||
+			        leave_out(arg, rows[k].id))
+				continue;
+			if (message == NULL)
+				message = message_of(&rows[i]);
+			add_recipient(message, &rows[k]);
+		}
+		if (message != NULL)
+			out[(*count)++] = message;
+	}
+	return true;
+}
+
+void queue_message_free(struct queue_message **message)
+{
+	if (*message == NULL)
+		return;
+	free((*message)->recipients);
+	free(*message);
+	*message = NULL;
+}
+
+bool queue_finish(struct queue *queue, const struct queue_outcome *outcomes, size_t outcome_count,
+        struct queue_entry **entries, size_t report_count, struct error *err)
+{
+	(void)queue;
+	(void)entries;
+	if (disk_full)
+		return error_set(err, ERR_NO_SPACE, "the disk is full");
+	finishes++;
+	reports += (unsigned)report_count;
+	for (size_t i = 0; i < outcome_count; i++) {
+		struct row *row = &rows[outcomes[i].recipient_id - 1];
+
+		assert_false(row->gone);
+		row->gone = outcomes[i].result == QUEUE_DONE;
+		if (outcomes[i].result == QUEUE_DONE)
+			continue;
+		row->attempts += outcomes[i].result == QUEUE_AGAIN;
+		row->next_ms = outcomes[i].next_attempt_ms;
+		(void)snprintf(row->reply, sizeof(row->reply), "%.*s", SPAN_FMT(span_first(outcomes[i].reply, 60)));
+	}
+	return true;
+}
+
+bool queue_watch_next(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
+}
+
+/* --- the worker pool: jobs run when the test says so ------------------------------------------------------------------------ */
+
+static struct worker_job *jobs, **jobs_end = &jobs;
+
+void worker_submit(struct worker_pool *pool, struct worker_job *job)
+{
+	(void)pool;
+	job->next = NULL;
+	*jobs_end = job;
+	jobs_end = &job->next;
+}
+
+static void run_jobs(void)
+{
+	struct worker_job *list = jobs;
+
+	jobs = NULL;
+	jobs_end = &jobs;
+	while (list != NULL) {
+		struct worker_job *job = list;
+
+		list = job->next;
+		job->run(job);
+		job->done(job);
+	}
+}
+
+/* --- the network ------------------------------------------------------------------------------------------------------------- */
+
+struct dial {
+	struct dial *next;
+	struct far *far;
+	dial_done *done;
+	void *arg;
+	int64_t at_ms;
+	bool cancelled;
+};
+static struct dial *dials;
+
+struct client {
+	struct client *next;
+	struct far *far;
+	const struct client_events *events;
+	void *arg;
+	const struct client_message *message;
+	enum { C_GREETING, C_READY, C_SENDING, C_OVER } state;
+	int64_t at_ms; /* when the next thing happens */
+	unsigned sent;
+	struct client_offer offer;
+	struct client_reply why;
+};
+static struct client *clients;
+
+static struct far *far_at(const struct sockaddr *address)
+{
+	return &fars[ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) & 0xffff];
+}
+
+struct dial *dial_start(const struct dial_request *request, dial_done *done, void *arg)
+{
+	struct dial *dial = calloc(1, sizeof(*dial));
+
+	assert_non_null(dial);
+	dial->far = far_at(request->to);
+	dial->far->dials++;
+	dial->done = done;
+	dial->arg = arg;
+	dial->at_ms = mono_ms + (dial->far->kind == FAR_SILENT ? RELAY_CONNECT_MS : 1);
+	dial->next = dials;
+	dials = dial;
+	return dial;
+}
+
+void dial_cancel(struct dial **dial)
+{
+	if (*dial != NULL)
+		(*dial)->cancelled = true;
+	*dial = NULL;
+}
+
+static void run_dials(void)
+{
+	struct dial **at = &dials, *due = NULL;
+
+	while (*at != NULL) {
+		struct dial *dial = *at;
+
+		if (!dial->cancelled && dial->at_ms > mono_ms) {
+			at = &dial->next;
+			continue;
+		}
+		*at = dial->next;
+		dial->next = due;
+		due = dial;
+	}
+	while (due != NULL) {
+		struct dial *dial = due;
+		struct error err;
+
+		due = dial->next;
+		(void)error_set(&err, dial->far->kind == FAR_SILENT ? ERR_TIMEOUT : ERR_CLOSED, "no");
+		if (!dial->cancelled)
+			dial->done(dial->arg,
+			        dial->far->kind == FAR_SILENT || dial->far->kind == FAR_REFUSES
+			                ? NULL
+			                : (struct conn *)dial->far,
+			        &err);
+		free(dial);
+	}
+}
+
+struct client *client_new(
+        struct conn *conn, const struct client_settings *settings, const struct client_events *events, void *arg)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	(void)settings;
+	assert_non_null(client);
+	client->far = (struct far *)conn;
+	client->far->connected++;
+	if (client->far->connected > client->far->most_connected)
+		client->far->most_connected = client->far->connected;
+	client->events = events;
+	client->arg = arg;
+	client->at_ms = mono_ms + 1;
+	client->next = clients;
+	clients = client;
+	return client;
+}
+
+bool client_is_ready(const struct client *client)
+{
+	return client->state == C_READY;
+}
+
+const struct client_offer *client_offer(const struct client *client)
+{
+	return &client->offer;
+}
+
+const struct conn *client_conn(const struct client *client)
+{
+	(void)client;
+	return NULL;
+}
+
+const char *conn_tls_version(const struct conn *conn)
+{
+	(void)conn;
+	return NULL;
+}
+
+const char *conn_tls_cipher(const struct conn *conn)
+{
+	(void)conn;
+	return NULL;
+}
+
+bool conn_tls_verified(const struct conn *conn)
+{
+	(void)conn;
+	return false;
+}
+
+void client_send(struct client *client, const struct client_message *message)
+{
+	assert_int_equal(client->state, C_READY);
+	client->state = C_SENDING;
+	client->message = message;
+	client->at_ms = mono_ms + (client->far->kind == FAR_SLOW ? 20000 : 1);
+}
+
+static void over(struct client *client, unsigned code)
+{
+	client->state = C_OVER;
+	client->at_ms = mono_ms;
+	client->why = (struct client_reply) { .code = code, .text = "gone" };
+}
+
+void client_quit(struct client *client)
+{
+	if (client->state != C_OVER)
+		over(client, client->state == C_READY ? 221 : 0);
+}
+
+void client_abort(struct client *client)
+{
+	if (client->state != C_OVER)
+		over(client, 0);
+}
+
+static struct client_reply reply_for(struct client *client, size_t i)
+{
+	const struct queue_rcpt *rcpt = &client->message->message->recipients[i];
+	struct row *row = &rows[rcpt->id - 1];
+
+	switch (client->far->kind) {
+	case FAR_SAYS_NO: return (struct client_reply) { 550, "5.1.1", "550 5.1.1 no" };
+	case FAR_TIRED:
+		if (client->sent >= 3)
+			return (struct client_reply) { 421, "4.3.2", "421 enough" };
+		break;
+	case FAR_FEW:
+		if (i >= 2)
+			return (struct client_reply) { 452, "4.5.3", "452 too many" };
+		break;
+	default: break;
+	}
+	assert_false(row->gone);
+	row->delivered++;
+	client->far->taken++;
+	client->far->last_ms = mono_ms;
+	return (struct client_reply) { 250, "2.0.0", "250 ok" };
+}
+
+static void answer_message(struct client *client)
+{
+	size_t count = client->message->message->recipient_count;
+	struct client_reply replies[QUEUE_TAKE_MAX] = { { .code = 0 } };
+	bool drops = client->far->kind == FAR_DROPS || client->state == C_OVER;
+
+	for (size_t i = 0; i < count; i++)
+		replies[i] = drops ? (struct client_reply) { .text = "lost" } : reply_for(client, i);
+	client->message = NULL;
+	client->sent++;
+	if (drops || replies[0].code == 421)
+		over(client, replies[0].code);
+	else
+		client->state = C_READY;
+	client->events->on_sent(client->arg, replies, count, false);
+}
+
+static void step_client(struct client *client)
+{
+	switch (client->state) {
+	case C_GREETING:
+		if (client->far->kind == FAR_BUSY) {
+			over(client, 421);
+			break;
+		}
+		client->state = C_READY;
+		client->events->on_ready(client->arg, &client->offer);
+		break;
+	case C_SENDING: answer_message(client); break;
+	case C_READY:
+	case C_OVER: break;
+	}
+}
+
+static void run_clients(void)
+{
+	struct client **at;
+
+	for (struct client *client = clients; client != NULL; client = client->next)
+		if (client->at_ms <= mono_ms && client->state != C_READY && client->state != C_OVER)
+			step_client(client);
+	for (at = &clients; *at != NULL;) {
+		struct client *client = *at;
+
+		if (client->state != C_OVER) {
+			at = &client->next;
+			continue;
+		}
+		*at = client->next;
+		if (client->message != NULL)
+			answer_message(client);
+		client->far->connected--;
+		client->events->on_closed(client->arg, &client->why, false);
+		free(client);
+		at = &clients; /* callbacks may have changed the list */
+	}
+}
+
+/* --- routes ------------------------------------------------------------------------------------------------------------------ */
+
+struct route_query {
+	struct route_query *next;
+	char domain[QUEUE_DOMAIN_MAX + 1];
+	route_done *done;
+	void *arg;
+};
+static struct route_query *queries;
+static unsigned route_count;
+
+struct route_query *route_find(struct router *router, const char *domain, const char *sender_domain, unsigned flags,
+        route_done *done, void *arg)
+{
+	struct route_query *query = calloc(1, sizeof(*query));
+
+	(void)router;
+	(void)sender_domain;
+	(void)flags;
+	assert_non_null(query);
+	(void)snprintf(query->domain, sizeof(query->domain), "%s", domain);
+	query->done = done;
+	query->arg = arg;
+	query->next = queries;
+	queries = query;
+	route_count++;
+	return query;
+}
+
+void route_cancel(struct route_query **query)
+{
+	if (*query != NULL)
+		(*query)->done = NULL;
+	*query = NULL;
+}
+
+static void run_routes(void)
+{
+	struct route_query *list = queries;
+
+	queries = NULL;
+	while (list != NULL) {
+		struct route_query *query = list;
+		struct route_host host = { .level = TLS_LEVEL_MAY, .address_count = 1 };
+		struct sockaddr_in *address = (struct sockaddr_in *)&host.addresses[0];
+		struct route_result result = { .code = ERR_NONE, .hosts = &host, .host_count = 1 };
+		struct far *far = far_of(query->domain);
+
+		list = query->next;
+		(void)snprintf(host.name, sizeof(host.name), "mx.%.200s", query->domain);
+		address->sin_family = AF_INET;
+		address->sin_addr.s_addr = htonl(0x0a000000u | (uint32_t)(far - fars));
+		if (far->kind == FAR_UNKNOWN)
+			result = (struct route_result) { .code = ERR_TEMPORARY, .status = "4.4.3", .why = "no answer" };
+		if (query->done != NULL)
+			query->done(query->arg, &result);
+		free(query);
+	}
+}
+
+struct route_result *route_result_copy(const struct route_result *result)
+{
+	struct route_result *copy = calloc(1, sizeof(*copy) + sizeof(struct route_host));
+
+	assert_non_null(copy);
+	*copy = *result;
+	memcpy(copy + 1, result->hosts, sizeof(struct route_host));
+	copy->hosts = (struct route_host *)(copy + 1);
+	return copy;
+}
+
+void route_result_free(struct route_result **result)
+{
+	free(*result);
+	*result = NULL;
+}
+
+/* --- not of interest here ------------------------------------------------------------------------------------------------------ */
+
+const struct sockaddr *sources_for(const struct sources *sources, sa_family_t family)
+{
+	(void)sources;
+	(void)family;
+	return NULL;
+}
+
+bool relay_store_find_route(struct relay_store *store, struct span recipient_domain, struct span sender_domain,
+        struct route *out, bool *found, struct error *err)
+{
+	(void)store;
+	(void)recipient_domain;
+	(void)sender_domain;
+	(void)out;
+	(void)err;
+	*found = false;
+	return true;
+}
+
+void event_add(struct event_log *log, const struct event *event)
+{
+	(void)log;
+	assert_true(event->trace.len > 0 && event->kind != 0);
+}
+
+bool event_log_wants_flush(const struct event_log *log)
+{
+	(void)log;
+	return false;
+}
+
+void events_flush(struct event_log *log)
+{
+	(void)log;
+}
+
+bool bounce_make(
+        struct relay *relay, struct parcel *const *parcels, size_t count, struct bounce **out, struct error *err)
+{
+	(void)relay;
+	(void)err;
+	*out = NULL;
+	for (size_t p = 0; p < count; p++)
+		for (size_t i = 0; i < parcels[p]->part.recipient_count; i++)
+			reports += parcels[p]->fates[i].report;
+	return true;
+}
+
+void bounce_free(struct bounce **bounce)
+{
+	*bounce = NULL;
+}
+
+struct queue_entry *bounce_entry(struct bounce *bounce)
+{
+	(void)bounce;
+	return NULL;
+}
+
+void local_deliver(struct parcel *parcel)
+{
+	scheduler_parcel_back(parcel->relay->scheduler, parcel);
+}
+
+void spool_free(struct spool **spool)
+{
+	*spool = NULL;
+}
+
+uint64_t spool_size(const struct spool *spool)
+{
+	(void)spool;
+	return 0;
+}
+
+bool spool_new(struct store *store, uint64_t limit, struct spool **out, struct error *err)
+{
+	(void)store;
+	(void)limit;
+	(void)out;
+	return error_set(err, ERR_NO_SPACE, "not here");
+}
+
+bool spool_append(struct spool *spool, struct span bytes, struct error *err)
+{
+	(void)spool;
+	(void)bytes;
+	return error_set(err, ERR_NO_SPACE, "not here");
+}
+
+bool spool_read(struct spool *spool, uint64_t offset, void *out, size_t size, size_t *got, struct error *err)
+{
+	(void)spool;
+	(void)offset;
+	(void)out;
+	(void)size;
+	(void)got;
+	return error_set(err, ERR_NO_SPACE, "not here");
+}
+
+bool queue_read(struct queue *queue, int64_t message_id, uint64_t offset, void *out, size_t size, size_t *got,
+        struct error *err)
+{
+	(void)queue;
+	(void)message_id;
+	return spool_read(NULL, offset, out, size, got, err);
+}
+
+bool transcode(const struct transcode_io *io, enum transcode_target target, struct error *err)
+{
+	(void)io;
+	(void)target;
+	return error_set(err, ERR_UNSUPPORTED, "not here");
+}
+
+bool transcode_look(const struct transcode_io *io, struct transcode_need *out, struct error *err)
+{
+	(void)io;
+	(void)out;
+	return error_set(err, ERR_UNSUPPORTED, "not here");
+}
+
+/* --- a relay ---------------------------------------------------------------------------------------------------------------------- */
+
+static uv_loop_t loop;
+static struct relay relay;
+static int ear[2];
+static struct relay_settings settings;
+
+static int setup(void **state)
+{
+	struct error err;
+
+	(void)state;
+	far_count = row_count = 0;
+	takes = finishes = reports = route_count = 0;
+	disk_full = false;
+	mono_ms = 1000;
+	move_clock(0);
+	random_seed_for_test(11);
+	log_set_level(LOG_ERROR);
+	settings = (struct relay_settings) {
+		.hostname = "relay.test",
+		.schedule = { .retry_ms = { 60000, 300000, 1800000 },
+		        .retry_count = 3,
+		        .warn_after_ms = 4 * HOUR,
+		        .give_up_after_ms = 120 * (int64_t)HOUR },
+		.connections = 100,
+		.connections_per_destination = 10,
+	};
+	relay = (struct relay) { .settings = &settings, .loop = &loop };
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ear), 0);
+	id_set_init(&relay.under_way);
+	relay_clock_start(&relay.clock);
+	assert_true(finisher_new(&relay, &relay.finisher, &err));
+	assert_true(scheduler_new(&relay, ear[0], &relay.scheduler, &err));
+	scheduler_start(relay.scheduler);
+	return 0;
+}
+
+/* The loop's timers run by the real clock: each turn all of them are as if their time had come. */
+static void fire(uv_timer_t *timer)
+{
+	if (uv_is_active((uv_handle_t *)timer) && !uv_is_closing((uv_handle_t *)timer))
+		timer->timer_cb(timer);
+}
+
+static int64_t next_sweep;
+
+static void turn(void)
+{
+	struct scheduler *scheduler = relay.scheduler;
+
+	move_clock(TURN_MS);
+	run_jobs();
+	run_routes();
+	run_dials();
+	run_clients();
+	fire(&scheduler->kick_timer);
+	fire(&scheduler->look_timer);
+	if (mono_ms >= next_sweep) {
+		next_sweep = mono_ms + 1000;
+		fire(&scheduler->sweep_timer);
+	}
+	assert_true(scheduler->counts.active <= settings.connections + RELAY_CONNECTING_MAX);
+}
+
+static void run_for(int64_t ms)
+{
+	for (int64_t i = 0; i < ms; i += TURN_MS)
+		turn();
+}
+
+static bool ended;
+
+static void on_empty(void *arg)
+{
+	(void)arg;
+	ended = true;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ended = false;
+	scheduler_drain(relay.scheduler, on_empty, NULL);
+	for (int i = 0; i < 20 && !ended; i++)
+		turn();
+	scheduler_close_all(relay.scheduler);
+	for (int i = 0; i < 20 && !ended; i++)
+		turn();
+	assert_true(ended);
+	assert_int_equal(id_set_count(&relay.under_way), 0); /* nothing is forgotten in memory */
+	scheduler_stop(relay.scheduler);
+	finisher_stop(relay.finisher);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	finisher_free(&relay.finisher);
+	scheduler_free(&relay.scheduler);
+	id_set_free(&relay.under_way);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	(void)close(ear[1]);
+	assert_null(clients);
+	clock_set_for_test(-1, -1);
+	random_seed_for_test(0);
+	next_sweep = 0;
+	return 0;
+}
+
+static void count_rows(const char *prefix, unsigned *gone, unsigned *twice, unsigned *tried)
+{
+	*gone = *twice = *tried = 0;
+	for (size_t i = 0; i < row_count; i++) {
+		if (strncmp(rows[i].domain, prefix, strlen(prefix)) != 0)
+			continue;
+		*gone += rows[i].gone;
+		*twice += rows[i].delivered > 1;
+		*tried += rows[i].attempts > 0;
+	}
+}
+
+/* --- the tests --------------------------------------------------------------------------------------------------------------------- */
+
+static void one(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	add_rows("good.test", 3);
+	run_for(500);
+	assert_int_equal(far->taken, 3);
+	assert_int_equal(far->dials, 1);
+	assert_int_equal(finishes, 1);
+	assert_int_equal(reports, 0);
+	run_for(RELAY_IDLE_MS / 2);
+	add_rows("good.test", 1);
+	assert_int_equal(send(ear[1], "h", 1, 0), 1);
+	(void)uv_run(&loop, UV_RUN_NOWAIT); /* the hint */
+	run_for(300);
+	assert_int_equal(far->taken, 4);
+	assert_int_equal(far->dials, 1); /* over the same connection */
+	run_for(RELAY_IDLE_MS + 3000);
+	assert_int_equal(far->connected, 0); /* which is not kept for ever */
+}
+
+static void many(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	for (int i = 0; i < 3000; i++)
+		add_rows("good.test", 1);
+	run_for(20000);
+	assert_int_equal(far->taken, 3000);
+	assert_true(far->most_connected > RELAY_START_LIMIT); /* it grew */
+	assert_true(far->most_connected <= 10);
+	assert_true(far->dials <= 30);
+	assert_true(finishes < 1500); /* many outcomes in one transaction */
+	assert_int_equal(route_count, 1);
+}
+
+/* 200 destinations of every kind: the good ones are done as fast as if the others were not there, and each gets what it should. */
+static int64_t good_ones_take(bool with_bad)
+{
+	static const enum far_kind kinds[] = { FAR_REFUSES, FAR_SILENT, FAR_SLOW, FAR_BUSY, FAR_UNKNOWN };
+	int64_t last = 0, start = mono_ms;
+
+	for (int i = 0; i < 200; i++) {
+		char domain[64];
+		bool bad = i >= 100;
+
+		(void)snprintf(domain, sizeof(domain), "%s%d.test", bad ? "bad" : "good", i);
+		if (bad && !with_bad)
+			continue;
+		add_far(domain, bad ? kinds[i % 5] : FAR_GOOD);
+	}
+	for (int round = 0; round < 50; round++)
+		for (size_t i = 0; i < far_count; i++)
+			add_rows(fars[i].domain, 1);
+	run_for(30000);
+	for (size_t i = 0; i < far_count; i++)
+		if (fars[i].kind == FAR_GOOD) {
+			assert_int_equal(fars[i].taken, 50);
+			last = fars[i].last_ms > last ? fars[i].last_ms : last;
+		}
+	return last - start;
+}
+
+static void fairness(void **state)
+{
+	int64_t alone = good_ones_take(false), among;
+	unsigned gone, twice, tried;
+
+	teardown(state);
+	(void)setup(state);
+	among = good_ones_take(true);
+	if (among > alone + alone / 2 + 100)
+		fail_msg("the good ones take %lld ms alone, %lld among bad ones", (long long)alone, (long long)among);
+	run_for(10000);
+	count_rows("good", &gone, &twice, &tried);
+	assert_int_equal(gone, 5000);
+	assert_int_equal(twice, 0);
+	for (size_t i = 0; i < far_count; i++)
+		if (fars[i].kind == FAR_REFUSES || fars[i].kind == FAR_SILENT || fars[i].kind == FAR_BUSY)
+			assert_true(fars[i].dials <= 3); /* not one for each message */
+	for (size_t i = 0; i < row_count; i++)
+		if (far_of(rows[i].domain)->kind == FAR_REFUSES || far_of(rows[i].domain)->kind == FAR_UNKNOWN)
+			assert_true(rows[i].attempts >= 1 && !rows[i].gone && rows[i].next_ms > NOW + 50000);
+}
+
+static void down_and_up(void **state)
+{
+	struct far *far = add_far("down.test", FAR_REFUSES);
+
+	(void)state;
+	for (int i = 0; i < 500; i++)
+		add_rows("down.test", 1);
+	run_for(5000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_int_equal(rows[i].attempts, 1);
+	assert_true(far->dials <= 2);
+	add_rows("down.test", 1); /* new mail does not try again at once ... */
+	run_for(2000);
+	assert_int_equal(rows[500].attempts, 0);
+	assert_true(rows[500].next_ms > clock_wall_ms());
+	rows[3].next_ms = clock_wall_ms(); /* ... what an admin wants tried now is tried */
+	far->kind = FAR_GOOD;
+	run_for(2000 + RELAY_LOOK_MAX_MS);
+	assert_true(rows[3].gone);
+	run_for(120000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 1);
+}
+
+static void said_no(void **state)
+{
+	struct far *far = add_far("no.test", FAR_SAYS_NO);
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		add_rows("no.test", 2);
+	run_for(10000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 0);
+	assert_int_equal(reports, 400);
+	assert_true(far->dials <= 12);
+}
+
+static void tired(void **state)
+{
+	struct far *far = add_far("tired.test", FAR_TIRED);
+
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		add_rows("tired.test", 1);
+	run_for(20000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 1 && rows[i].attempts == 0);
+	assert_true(far->dials >= 20);
+}
+
+static void few_recipients(void **state)
+{
+	(void)state;
+	add_far("few.test", FAR_FEW);
+	add_rows("few.test", 25);
+	run_for(3000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 1 && rows[i].attempts == 0);
+}
+
+static void drops(void **state)
+{
+	struct far *far = add_far("drops.test", FAR_DROPS);
+
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		add_rows("drops.test", 1);
+	run_for(20000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(!rows[i].gone && rows[i].attempts == 1 && rows[i].delivered == 0);
+	assert_true(far->dials < 100); /* after a few of them the destination is down */
+}
+
+/* What another server has taken is written down as often as it needs; meanwhile nothing new is sent. */
+static void full_disk(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+	unsigned taken;
+
+	(void)state;
+	for (int i = 0; i < 500; i++)
+		add_rows("good.test", 1);
+	disk_full = true;
+	run_for(3000);
+	taken = far->taken;
+	assert_true(taken > 0 && taken < 500);
+	run_for(3000);
+	assert_int_equal(far->taken, taken);
+	disk_full = false;
+	/* the finisher's timer is the real clock's: wait for its event */
+	while (finisher_in_trouble(relay.finisher)) {
+		(void)uv_run(&loop, UV_RUN_ONCE);
+		run_jobs();
+	}
+	run_for(10000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 1);
+}
+
+static void drained(void **state)
+{
+	struct far *far = add_far("slow.test", FAR_SLOW);
+
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		add_rows("slow.test", 1);
+	run_for(1000);
+	assert_true(far->connected > 0);
+	scheduler_drain(relay.scheduler, on_empty, NULL);
+	run_for(1000);
+	assert_true(far->connected > 0); /* what is being sent goes on */
+	run_for(25000);
+	assert_int_equal(far->connected, 0);
+	assert_true(far->taken > 0 && far->taken < 50);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone == (rows[i].delivered == 1) && rows[i].attempts == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one, setup, teardown),
+		cmocka_unit_test_setup_teardown(many, setup, teardown),
+		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
+		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(said_no, setup, teardown),
+		cmocka_unit_test_setup_teardown(tired, setup, teardown),
+		cmocka_unit_test_setup_teardown(few_recipients, setup, teardown),
+		cmocka_unit_test_setup_teardown(drops, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(drained, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
