@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sqlite3
 
 import pytest
@@ -122,6 +123,32 @@ def test_who_may_relay(site):
     (message, recipients), = queued(site, trace).values()
     assert (message["sender"], message["account_id"]) == ("printer@office.example", 0)
     assert "[127.0.0.5]" in message["prefix"].decode()  # nobody has logged in: it says where it comes from
+
+
+def test_a_program_of_this_machine(site):
+    """By the sendmail command's socket; what such mail lacks is added, as to a submission."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock, sock.makefile("rwb", buffering=0) as stream:
+        sock.settimeout(60)
+        sock.connect(str(site.data / "run" / "sendmail"))
+
+        def say(line, want):
+            stream.write(line)
+            while (reply := stream.readline())[3:4] == b"-":
+                assert b"STARTTLS" not in reply and b"AUTH" not in reply
+            assert reply.startswith(want), reply
+            return reply
+
+        assert stream.readline().startswith(b"220 ")
+        say(b"EHLO localhost\r\n", b"250 ")
+        say(b"MAIL FROM:<root@mail.example.test>\r\n", b"250 ")
+        say(b"RCPT TO:<x@foreign.example>\r\n", b"250 ")
+        say(b"DATA\r\n", b"354 ")
+        trace = say(b"Subject: cron\r\n\r\nx\r\n.\r\n", b"250 2.0.0 queued as ").split()[-1].decode()
+    (message, recipients), = queued(site, trace).values()
+    assert remotes(recipients) == [("x@foreign.example", "foreign.example")]
+    prefix = message["prefix"].decode()
+    assert prefix.startswith(f"Received: from localhost (uid {os.geteuid()})\r\n")
+    assert "\r\nDate: " in prefix and "\r\nMessage-ID: <" in prefix
 
 
 def test_an_alias_that_leads_away_and_the_way_back(site):
