@@ -133,7 +133,7 @@ struct kept_event *kept_event_new(int64_t at_ms, enum event_kind kind, const str
 	return kept;
 }
 
-void event_add(struct event_log *log, const struct event *event)
+void event_note(struct event_log *log, const struct event *event)
 {
 	const struct span texts[EVENT_TEXTS] = {
 		[TEXT_TRACE] = event->trace,

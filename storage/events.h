@@ -6,7 +6,7 @@
  *
  * `trace` joins a story: the id of the transaction that took the message in; the queue and every delivery keep it. A report's own trace
  * is told by the event "report" of the trace it is about.
- * Thread: event_add() on the loop; it copies. events_flush() and reading: worker threads (or the command line). */
+ * Thread: event_note() on the loop; it copies. events_flush() and reading: worker threads (or the command line). */
 #ifndef STORAGE_EVENTS_H
 #define STORAGE_EVENTS_H
 
@@ -69,7 +69,7 @@ struct event {
 bool event_log_open(const char *data_dir, bool write, unsigned keep_days, struct event_log **out, struct error *err);
 void event_log_close(struct event_log **log); /* writes what waits */
 
-void event_add(struct event_log *log, const struct event *event); /* log NULL: nothing happens */
+void event_note(struct event_log *log, const struct event *event); /* log NULL: nothing happens */
 bool event_log_wants_flush(const struct event_log *log);          /* loop: is anything waiting? */
 void events_flush(struct event_log *log);                         /* a failure is logged, not returned */
 

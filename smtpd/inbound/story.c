@@ -46,7 +46,7 @@ void story_recipient(
 
 	if (log == NULL || !tell_routing(routing, text, sizeof(text)))
 		return;
-	event_add(log, &(struct event) {
+	event_note(log, &(struct event) {
 	                       .kind = EVENT_RECIPIENT,
 	                       .trace = trace,
 	                       .recipient = recipient->mailbox,
@@ -58,7 +58,7 @@ void story_refused(struct event_log *log, enum event_kind kind, struct span trac
         struct span recipient, struct span reply)
 {
 	if (trace.len > 0)
-		event_add(log, &(struct event) {
+		event_note(log, &(struct event) {
 		                       .kind = kind,
 		                       .trace = trace,
 		                       .sender = sender,
@@ -100,7 +100,7 @@ static void tell_received(const struct delivery *delivery)
 	event.at_ms = request->received_ms;
 	event.text = span_of(text);
 	event.detail = span_of(detail);
-	event_add(request->accept->events, &event);
+	event_note(request->accept->events, &event);
 }
 
 static size_t tell_part(const struct delivery *delivery, const struct part *part, char *out, size_t size)
@@ -144,7 +144,7 @@ static void tell_delivered(const struct delivery *delivery)
 	event.text = span_of(text);
 	event.detail = span_of(detail);
 	if (told > 0)
-		event_add(delivery->request.accept->events, &event);
+		event_note(delivery->request.accept->events, &event);
 }
 
 static void tell_letter(const struct delivery *delivery, const struct letter *letter)
@@ -164,7 +164,7 @@ static void tell_letter(const struct delivery *delivery, const struct letter *le
 	event.sender = letter->entry.sender;
 	event.text = span_of(text);
 	event.detail = span_of(detail);
-	event_add(delivery->request.accept->events, &event);
+	event_note(delivery->request.accept->events, &event);
 }
 
 void story_tell(const struct delivery *delivery)

@@ -28,7 +28,7 @@ struct relay {
 	struct store *store;
 	struct directory *directory;
 	struct relay_store *routes;
-	struct event_log *events; /* event_add() on the loop */
+	struct event_log *events; /* event_note() on the loop */
 	/* the network */
 	struct dns *dns;
 	struct tls_client *tls;

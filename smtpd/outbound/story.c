@@ -51,7 +51,7 @@ static void tell(const struct parcel *parcel, const struct queue_rcpt *rcpt, con
 	if (fate->result == QUEUE_AGAIN)
 		(void)snprintf(detail + strlen(detail), sizeof(detail) - strlen(detail), " next=%lld",
 		        (long long)(fate->next_ms / 1000));
-	event_add(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
+	event_note(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
 	                                         .kind = kind,
 	                                         .trace = span_of(parcel->part.trace),
 	                                         .message_id = span_of(parcel->part.message_id),
@@ -76,7 +76,7 @@ void story_of_attempt(const struct parcel *parcel, const char *host, const char 
 	char text[TEXT_MAX];
 
 	(void)snprintf(text, sizeof(text), "%s [%s]: %s", host, address, outcome->text);
-	event_add(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
+	event_note(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
 	                                         .kind = EVENT_ATTEMPT,
 	                                         .trace = span_of(parcel->part.trace),
 	                                         .sender = span_of(parcel->part.sender),
@@ -90,13 +90,13 @@ void story_of_report(struct relay *relay, struct span about, const struct queue_
 
 	(void)snprintf(text, sizeof(text), "a report went to %.*s", SPAN_FMT(report->recipients[0].address));
 	(void)snprintf(detail, sizeof(detail), "report=%.*s", SPAN_FMT(report->trace));
-	event_add(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
+	event_note(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
 	                                 .kind = EVENT_REPORT,
 	                                 .trace = about,
 	                                 .recipient = report->recipients[0].address,
 	                                 .text = span_of(text),
 	                                 .detail = span_of(detail) });
-	event_add(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
+	event_note(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
 	                                 .kind = EVENT_QUEUED,
 	                                 .trace = report->trace,
 	                                 .message_id = report->message_id,

@@ -162,7 +162,7 @@ bool queue_may_send(struct queue *queue, int64_t account_id, const struct sendin
 
 /* --- events -------------------------------------------------------------------------------------------------------- */
 
-void event_add(struct event_log *log, const struct event *event)
+void event_note(struct event_log *log, const struct event *event)
 {
 	static const char *const kinds[] = { "", "received", "refused", "recipient", "delivered", "queued", "routed",
 		"attempt", "relayed", "deferred", "failed", "report", "admin", "limit" };

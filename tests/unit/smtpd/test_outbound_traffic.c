@@ -596,7 +596,7 @@ bool relay_store_find_route(struct relay_store *store, struct span recipient_dom
 	return true;
 }
 
-void event_add(struct event_log *log, const struct event *event)
+void event_note(struct event_log *log, const struct event *event)
 {
 	(void)log;
 	assert_true(event->trace.len > 0 && event->kind != 0);
@@ -858,15 +858,16 @@ static void many(void **state)
 	assert_int_equal(route_count, 1);
 }
 
-/* 200 destinations of every kind: the good ones are done as fast as if the others were not there, and each gets what it should. */
+/* 240 destinations of every kind, and few places: the good ones are done as fast as if the others were not there, and each gets what it should. */
 static int64_t good_ones_take(bool with_bad)
 {
 	static const enum far_kind kinds[] = { FAR_REFUSES, FAR_SILENT, FAR_SLOW, FAR_BUSY, FAR_UNKNOWN };
 	int64_t last = 0, start = mono_ms;
 
-	for (int i = 0; i < 200; i++) {
+	settings.connections = 20;
+	for (int i = 0; i < 240; i++) {
 		char domain[64];
-		bool bad = i >= 100;
+		bool bad = i >= 60;
 
 		(void)snprintf(domain, sizeof(domain), "%s%d.test", bad ? "bad" : "good", i);
 		if (bad && !with_bad)
@@ -897,7 +898,7 @@ static void fairness(void **state)
 		fail_msg("the good ones take %lld ms alone, %lld among bad ones", (long long)alone, (long long)among);
 	run_for(10000);
 	count_rows("good", &gone, &twice, &tried);
-	assert_int_equal(gone, 5000);
+	assert_int_equal(gone, 3000);
 	assert_int_equal(twice, 0);
 	for (size_t i = 0; i < far_count; i++)
 		if (fars[i].kind == FAR_REFUSES || fars[i].kind == FAR_SILENT || fars[i].kind == FAR_BUSY)

@@ -56,7 +56,7 @@ static void add(struct site *site, int64_t at, const char *trace, const char *me
 		.text = span_of(text),
 		.detail = SPAN("k=v") };
 
-	event_add(site->log, &event);
+	event_note(site->log, &event);
 }
 
 struct told {
@@ -171,7 +171,7 @@ static void test_bounds(void **state)
 	events_flush(site->log);
 	assert_true(event_log_read(site->log, &one, note, &told, &err));
 	assert_string_equal(told.text, "fits again");
-	event_add(NULL, &(struct event) { .kind = EVENT_QUEUED });
+	event_note(NULL, &(struct event) { .kind = EVENT_QUEUED });
 	free(text);
 }
 
