@@ -111,7 +111,7 @@ static bool programs_are_there(const struct supervisor *s, struct error *err)
 
 	for (size_t i = 0; i < daemon_kind_count; i++) {
 		if (slots_want(&daemon_kinds[i], s->settings) &&
-		        !program_find(s->libexec, daemon_kinds[i].name, path, sizeof(path)))
+		        !program_find(s->libexec, daemon_kinds[i].name, daemon_kinds[i].folder, path, sizeof(path)))
 			return error_detail(
 			        err, ERR_BAD_VALUE, "%s is missing, or the service user may not execute it", path);
 	}

@@ -24,23 +24,26 @@ static bool own_dir(char *out, size_t size)
 	return true;
 }
 
-/* DIR/NAME, or, as meson builds it, DIR/NAME/NAME or DIR/../NAME/NAME. */
-static bool is_program(const char *dir, const char *between, const char *name, char *out, size_t size)
+/* DIR/NAME, or, as meson builds it, DIR/FOLDER/NAME or DIR/../FOLDER/NAME. */
+static bool is_program(
+        const char *dir, const char *between, const char *folder, const char *name, char *out, size_t size)
 {
-	const char *folder = between[0] != '\0' ? name : "";
 	int length = snprintf(out, size, "%s%s%s/%s", dir, between, folder, name);
 
 	return length > 0 && (size_t)length < size && access(out, X_OK) == 0;
 }
 
-bool program_find(const char *libexec, const char *name, char *out, size_t size)
+bool program_find(const char *libexec, const char *name, const char *folder, char *out, size_t size)
 {
 	char own[PROGRAM_PATH_MAX / 2];
 
+	if (folder == NULL)
+		folder = name;
 	if (libexec != NULL)
-		return is_program(libexec, "/", name, out, size) || is_program(libexec, "", name, out, size);
-	return (own_dir(own, sizeof(own)) && is_program(own, "/../", name, out, size)) ||
-	       is_program(POSTHOUSE_LIBEXECDIR, "", name, out, size);
+		return is_program(libexec, "/", folder, name, out, size) ||
+		       is_program(libexec, "", "", name, out, size);
+	return (own_dir(own, sizeof(own)) && is_program(own, "/../", folder, name, out, size)) ||
+	       is_program(POSTHOUSE_LIBEXECDIR, "", "", name, out, size);
 }
 
 struct program_stamp program_look(const char *path)

@@ -15,8 +15,8 @@ struct program_stamp {
 };
 
 /* With libexec: DIR/smtpd, or DIR/smtpd/smtpd as meson builds it. Without: beside ourselves in a build tree, else where they are
- * installed. False: there is none; out is where it should have been. */
-bool program_find(const char *libexec, const char *name, char *out, size_t size);
+ * installed. folder: of the build tree, NULL: as the name. False: there is none; out is where it should have been. */
+bool program_find(const char *libexec, const char *name, const char *folder, char *out, size_t size);
 /* Zeros when it cannot be looked at. */
 struct program_stamp program_look(const char *path);
 bool program_same(const struct program_stamp *a, const struct program_stamp *b);

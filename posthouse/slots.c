@@ -17,6 +17,7 @@ static const enum settings_port imapd_services[] = { PORT_IMAP, PORT_IMAPS };
 /* A new daemon: one row. authd first: the others ask it. */
 const struct daemon_kind daemon_kinds[] = {
 	{ .name = "authd", .serves_others = true },
+	{ .name = "relayd", .folder = "smtpd" },
 	{ .name = "smtpd",
 	        .per_worker = true,
 	        .takes_sendmail = true,
@@ -63,7 +64,7 @@ static bool start(struct supervisor *s, struct slot *slot, struct child *child)
 	if (slot->kind->takes_sendmail)
 		add_fd(&spec, s->sendmail_fd, "sendmail");
 	add_fd(&spec, s->secret_fd, "secret");
-	if (!program_find(s->libexec, slot->kind->name, path, sizeof(path))) {
+	if (!program_find(s->libexec, slot->kind->name, slot->kind->folder, path, sizeof(path))) {
 		LOG(LOG_ERROR, "serve.no_program", LOG_TEXT("name", slot->kind->name), LOG_TEXT("path", path));
 		return false;
 	}
@@ -122,7 +123,7 @@ bool slots_programs_changed(const struct supervisor *s)
 
 	for (size_t i = 0; i < s->slot_count; i++) {
 		struct program_stamp now;
-		if (!program_find(s->libexec, s->slots[i].kind->name, path, sizeof(path)))
+		if (!program_find(s->libexec, s->slots[i].kind->name, s->slots[i].kind->folder, path, sizeof(path)))
 			continue;
 		now = program_look(path);
 		if (!program_same(&now, &s->slots[i].stamp))

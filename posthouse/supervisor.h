@@ -29,6 +29,7 @@
 
 struct daemon_kind {
 	const char *name;
+	const char *folder;  /* of the build tree; NULL: as its name */
 	bool per_worker;     /* one process for each worker; else one in all */
 	bool serves_others;  /* authd: gets run/NAME.sock as the listening socket NAME, and goes last */
 	bool takes_sendmail; /* gets the socket of the sendmail command */

@@ -9,10 +9,15 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define WORKER_THREADS 16 /* reading bodies for many connections; idle ones end */
 #define ACCOUNTS_OPEN  32 /* local recipients are the exception here */
+#define TURN_MS        100
 
 _Static_assert(SETTINGS_DURATIONS_MAX <= SCHEDULE_STEPS_MAX, "the whole schedule fits");
 
@@ -21,6 +26,9 @@ struct program {
 	struct relay_settings relay_settings;
 	struct relay relay;
 	int ear_fd;
+	int turn_fd; /* run/relay.lock: one relay at a time takes from the queue; after a reload the old one ends first */
+	uv_timer_t turn_timer;
+	bool has_turn_timer;
 	bool ready;
 };
 
@@ -74,6 +82,15 @@ static bool configure(void *arg, const char *config_path, struct daemon_settings
 	return true;
 }
 
+static bool open_turn(struct program *program, const char *dir, struct error *err)
+{
+	char path[SETTINGS_TEXT_MAX + sizeof("/run/relay.lock")];
+
+	(void)snprintf(path, sizeof(path), "%s/run/relay.lock", dir);
+	program->turn_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return program->turn_fd >= 0 || error_errno(err, errno, path);
+}
+
 /* What reads files that the sandbox will hide, or makes files that it will allow. */
 static bool open_store(void *arg, struct error *err)
 {
@@ -89,9 +106,10 @@ static bool open_store(void *arg, struct error *err)
 
 	id_set_init(&relay->under_way);
 	relay_clock_start(&relay->clock);
-	program->ear_fd = -1;
-	if (!store_open(&store, &relay->store, err) || !directory_open(dir, &relay->directory, err) ||
-	        !queue_open(dir, &relay->queue, err) || !relay_store_open(dir, &relay->routes, err) ||
+	program->ear_fd = program->turn_fd = -1;
+	if (!open_turn(program, dir, err) || !store_open(&store, &relay->store, err) ||
+	        !directory_open(dir, &relay->directory, err) || !queue_open(dir, &relay->queue, err) ||
+	        !relay_store_open(dir, &relay->routes, err) ||
 	        !event_log_open(dir, true, settings->explain.keep_days, &relay->events, err) ||
 	        !tls_client_new(
 	                settings->relay.ca_file[0] != '\0' ? settings->relay.ca_file : NULL, &relay->tls, err) ||
@@ -146,6 +164,26 @@ static bool start_router(struct relay *relay, struct error *err)
 	return router_new(&parts, &relay->router, err);
 }
 
+/* The kernel gives the lock back when the other one ends, however it does. */
+static void on_turn_time(uv_timer_t *timer)
+{
+	struct program *program = container_of(timer, struct program, turn_timer);
+
+	if (flock(program->turn_fd, LOCK_EX | LOCK_NB) != 0)
+		return;
+	(void)uv_timer_stop(timer);
+	scheduler_start(program->relay.scheduler);
+}
+
+static bool await_turn(struct program *program, struct error *err)
+{
+	if (uv_timer_init(program->relay.loop, &program->turn_timer) != 0)
+		return error_set(err, ERR_NO_MEMORY, "out of memory");
+	program->has_turn_timer = true;
+	(void)uv_timer_start(&program->turn_timer, on_turn_time, 0, TURN_MS);
+	return true;
+}
+
 static bool start(void *arg, struct daemon *daemon, struct error *err)
 {
 	struct program *program = arg;
@@ -160,8 +198,7 @@ static bool start(void *arg, struct daemon *daemon, struct error *err)
 	program->ear_fd = -1;
 	if (!scheduler_new(relay, ear_fd, &relay->scheduler, err))
 		return false;
-	scheduler_start(relay->scheduler);
-	return true;
+	return await_turn(program, err);
 }
 
 /* No sockets are inherited: no connection comes. */
@@ -201,6 +238,7 @@ static void drain(void *arg)
 {
 	struct program *program = arg;
 
+	(void)uv_timer_stop(&program->turn_timer);
 	scheduler_drain(program->relay.scheduler, on_empty, the_daemon);
 }
 
@@ -217,6 +255,8 @@ static void stop(void *arg)
 	struct program *program = arg;
 	struct relay *relay = &program->relay;
 
+	if (program->has_turn_timer)
+		uv_close((uv_handle_t *)&program->turn_timer, NULL);
 	scheduler_stop(relay->scheduler);
 	finisher_stop(relay->finisher);
 	sts_finder_stop(relay->sts);
@@ -239,6 +279,8 @@ static void close_store(void *arg)
 	tls_client_free(&relay->tls);
 	if (program->ear_fd >= 0)
 		(void)close(program->ear_fd);
+	if (program->turn_fd >= 0)
+		(void)close(program->turn_fd);
 	if (relay->events != NULL)
 		event_log_close(&relay->events);
 	if (relay->routes != NULL)

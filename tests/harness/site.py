@@ -39,7 +39,7 @@ STOP_SECONDS = 60
 HANG_SECONDS = 60
 SERVICE_USER = "nobody"  # when root
 SANITIZED = bool(os.environ.get("POSTHOUSE_SANITIZE"))  # memory is the sanitizer's then, and seccomp is left out
-DAEMONS = ("authd", "smtpd", "pop3d", "imapd")
+DAEMONS = ("authd", "relayd", "smtpd", "pop3d", "imapd")
 LASTING_CLAIMS = []
 
 BAD_LOG = re.compile(
