@@ -5,8 +5,6 @@
 #include "storage/directory.h"
 #include "storage/mailbox_name.h"
 
-#include <pthread.h>
-
 #define READ_PIECE (16 * KIB)
 
 struct quota {
@@ -75,36 +73,6 @@ void append_check(struct append *a)
 
 /* --- what is computed of each message --- */
 
-static pthread_once_t builder_once = PTHREAD_ONCE_INIT;
-static pthread_key_t builder_key;
-
-static void builder_destroy(void *builder)
-{
-	struct summary_builder *it = builder;
-
-	summary_builder_free(&it);
-}
-
-static void builder_key_make(void)
-{
-	CHECK(pthread_key_create(&builder_key, builder_destroy) == 0);
-}
-
-/* One for each worker thread, used again and again; it ends with its thread. NULL: out of memory. */
-static struct summary_builder *builder_of_thread(void)
-{
-	struct summary_builder *builder;
-
-	(void)pthread_once(&builder_once, builder_key_make);
-	builder = pthread_getspecific(builder_key);
-	if (builder == NULL) {
-		builder = summary_builder_new();
-		if (builder != NULL && pthread_setspecific(builder_key, builder) != 0)
-			summary_builder_free(&builder);
-	}
-	return builder;
-}
-
 static bool feed(struct summary_builder *builder, struct spool *spool, struct error *err)
 {
 	char piece[READ_PIECE];
@@ -122,7 +90,7 @@ static bool feed(struct summary_builder *builder, struct spool *spool, struct er
 
 static bool summarise(struct append_part *part, struct error *err)
 {
-	struct summary_builder *builder = builder_of_thread();
+	struct summary_builder *builder = summary_builder_of_thread();
 	struct error ignored;
 
 	if (builder == NULL)

@@ -6,6 +6,7 @@
 #include "imapd/fetch_ahead.h"
 #include "imapd/session_private.h"
 #include "imapd/view.h"
+#include "net/foreign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,24 +56,6 @@ static const struct command commands[] = {
 	{ "THREAD", SELECTED, cmd_thread, COMMAND_UID | COMMAND_KEEPS_NUMBERS | NEWS }, /* RFC 5256 §3 */
 	{ "UNSELECT", SELECTED, cmd_unselect, 0 },                                      /* §6.4.2 */
 	{ "UNSUBSCRIBE", LOGGED_IN, cmd_unsubscribe, 0 },                               /* §6.3.8 */
-};
-
-/* First words of other protocols: somebody makes a browser or a mail server talk to us (cross-protocol attacks). They stand
- * where the tag should. */
-static const struct span foreign[] = {
-	SPAN("GET"),
-	SPAN("POST"),
-	SPAN("HEAD"),
-	SPAN("PUT"),
-	SPAN("DELETE"),
-	SPAN("OPTIONS"),
-	SPAN("CONNECT"),
-	SPAN("TRACE"),
-	SPAN("PATCH"),
-	SPAN("PRI"),
-	SPAN("HELO"),
-	SPAN("EHLO"),
-	SPAN("USER"),
 };
 
 const struct command *command_find(struct span name)
@@ -152,13 +135,10 @@ void command_reject(
 
 /* --- the gate --- */
 
+/* It stands where the tag should. */
 static bool is_foreign(struct span tag)
 {
-	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
-		if (span_equal_nocase(tag, foreign[i]))
-			return true;
-	}
-	return false;
+	return is_foreign_word(tag, FOREIGN_HTTP | FOREIGN_SMTP | FOREIGN_POP3);
 }
 
 static void refuse_unknown(struct imap_session *s, const struct imap_request *req, struct span name)

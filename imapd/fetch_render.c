@@ -128,12 +128,6 @@ static void put_index_value(struct fetch_render *render, enum fetch_kind kind)
 	}
 }
 
-/* Milliseconds to seconds, downwards also before 1970. */
-static int64_t to_seconds(int64_t ms)
-{
-	return ms / 1000 - (ms % 1000 < 0 ? 1 : 0);
-}
-
 /* Begins the item: either all of it goes out, or *literal says what follows its name. False: nothing of the message can be given. */
 static bool begin_item(
         struct fetch_render *render, const struct plan_item *planned, struct fetch_literal *literal, struct error *err)
@@ -142,7 +136,9 @@ static bool begin_item(
 
 	literal->source = LITERAL_NONE;
 	switch (planned->item->kind) {
-	case FETCH_INTERNALDATE: response_put_date_time(render->out, to_seconds(stored->internal_date_ms)); return true;
+	case FETCH_INTERNALDATE:
+		response_put_date_time(render->out, clock_seconds_of(stored->internal_date_ms));
+		return true;
 	case FETCH_THREADID: put_object_id(render->out, 'T', stored->thread_id); return true;
 	case FETCH_PREVIEW:
 		/* RFC 8970 §3.1: never NIL, since it is there without delay */
@@ -285,7 +281,8 @@ static bool render_message(struct fetch_render *render, const struct stored_mess
 		        (long long)stored->message_id);
 	else
 		ok = render_items(render, &stop, &err);
-	if (ok && stop && render->out->failed) /* something of it is missing in the chunk: nothing may go on behind that */
+	if (ok && stop &&
+	        render->out->failed) /* something of it is missing in the chunk: nothing may go on behind that */
 		ok = error_set(&err, ERR_NO_MEMORY, "out of memory");
 	look_at_clock(render);
 	if (!ok)

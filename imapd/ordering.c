@@ -5,6 +5,7 @@
 #include "imapd/sort.h"
 #include "imapd/thread.h"
 
+#include "base/clock.h"
 #include "message/arena.h"
 #include "message/fold.h"
 #include "storage/messages.h"
@@ -151,15 +152,10 @@ size_t ordering_block(void *ordering, size_t first)
 	return left < BLOCK_MESSAGES ? left : BLOCK_MESSAGES;
 }
 
-static int64_t seconds_of(int64_t milliseconds)
-{
-	return milliseconds >= 0 ? milliseconds / 1000 : -((999 - milliseconds) / 1000);
-}
-
 /* RFC 5256 §2.2: without a valid Date the internal date. */
 static int64_t sent_date(const struct stored_message *stored)
 {
-	return stored->has_sent_date ? stored->sent_date : seconds_of(stored->internal_date_ms);
+	return stored->has_sent_date ? stored->sent_date : clock_seconds_of(stored->internal_date_ms);
 }
 
 /* Collates the beginning of `text`. */
@@ -209,7 +205,7 @@ static void fill_sort(struct lane *lane, size_t i, const struct stored_message *
 	struct sort_message *m = &o->sort[i];
 	struct envelope_view view;
 
-	m->arrival = seconds_of(stored->internal_date_ms);
+	m->arrival = clock_seconds_of(stored->internal_date_ms);
 	m->sent = sent_date(stored);
 	m->size = o->plan.messages[i].row.size;
 	if (o->texts[SORT_SUBJECT])

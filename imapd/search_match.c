@@ -4,6 +4,7 @@
 #include "imapd/envelope_text.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "message/date.h"
 #include "message/fold.h"
 #include "message/message_text.h"
@@ -117,11 +118,6 @@ static int64_t day_of(int64_t unix_seconds)
 	return unix_seconds >= 0 ? unix_seconds / DAY : -((DAY - 1 - unix_seconds) / DAY);
 }
 
-static int64_t seconds_of(int64_t milliseconds)
-{
-	return milliseconds >= 0 ? milliseconds / 1000 : -((999 - milliseconds) / 1000);
-}
-
 /* RFC 9051 §6.4.4 SENT*: the date as it stands in Date:, time and zone disregarded. */
 static bool sent_day(struct search_match *m, int64_t *day)
 {
@@ -146,7 +142,7 @@ static bool match_day(enum search_kind kind, enum search_kind before, int64_t da
 
 static bool match_columns(struct search_match *m, const struct search_node *node)
 {
-	int64_t arrived = seconds_of(m->stored->internal_date_ms);
+	int64_t arrived = clock_seconds_of(m->stored->internal_date_ms);
 	int64_t day;
 
 	switch (node->kind) {

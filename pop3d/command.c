@@ -1,6 +1,7 @@
 #include "pop3d/command.h"
 
 #include "base/log.h"
+#include "net/foreign.h"
 
 enum command_flags {
 	NEEDS_PRIVACY = 1 << 0, /* logs in: TLS, or loopback when the admin says so (RFC 2595 §2.3, sasl/sasl.h) */
@@ -33,22 +34,6 @@ static const struct pop3_command {
 	{ SPAN("STLS"), AUTHORIZATION, 0, 0, 0, cmd_stls },                           /* RFC 2595 §4 */
 	{ SPAN("UTF8"), AUTHORIZATION, 0, 0, 0, cmd_utf8 },                           /* RFC 6856 §2.1 */
 	{ SPAN("LANG"), ANY_STATE, 0, 0, 1, cmd_lang },                               /* RFC 6856 §3.2 */
-};
-
-/* First words of other protocols: somebody makes a browser or a mail server talk to us (cross-protocol attacks). */
-static const struct span foreign[] = {
-	SPAN("GET"),
-	SPAN("POST"),
-	SPAN("HEAD"),
-	SPAN("PUT"),
-	SPAN("DELETE"),
-	SPAN("OPTIONS"),
-	SPAN("CONNECT"),
-	SPAN("TRACE"),
-	SPAN("PATCH"),
-	SPAN("PRI"),
-	SPAN("HELO"),
-	SPAN("EHLO"),
 };
 
 void command_parse(struct span line, struct pop3_request *req)
@@ -84,18 +69,9 @@ static const struct pop3_command *find(struct span name)
 	return NULL;
 }
 
-static bool is_foreign(struct span name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
-		if (span_equal_nocase(name, foreign[i]))
-			return true;
-	}
-	return false;
-}
-
 static void refuse_unknown(struct pop3_session *s, struct span name)
 {
-	if (!is_foreign(name)) {
+	if (!is_foreign_word(name, FOREIGN_HTTP | FOREIGN_SMTP)) {
 		reply_bad(s, "unknown command");
 		return;
 	}

@@ -2,8 +2,8 @@
 
 #include <time.h>
 
-static int64_t test_mono = -1;
-static int64_t test_wall = -1;
+static _Atomic int64_t test_mono = -1; /* a test may move it while threads look */
+static _Atomic int64_t test_wall = -1;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -15,12 +15,21 @@ static int64_t read_clock(clockid_t id)
 
 int64_t clock_mono_ms(void)
 {
-	return test_mono >= 0 ? test_mono : read_clock(CLOCK_MONOTONIC);
+	int64_t set = test_mono;
+
+	return set >= 0 ? set : read_clock(CLOCK_MONOTONIC);
 }
 
 int64_t clock_wall_ms(void)
 {
-	return test_wall >= 0 ? test_wall : read_clock(CLOCK_REALTIME);
+	int64_t set = test_wall;
+
+	return set >= 0 ? set : read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_seconds_of(int64_t milliseconds)
+{
+	return milliseconds / 1000 - (milliseconds % 1000 < 0 ? 1 : 0);
 }
 
 void clock_set_for_test(int64_t mono_ms, int64_t wall_ms)

@@ -46,6 +46,8 @@ struct message_summary {
 struct summary_builder;
 struct summary_builder *summary_builder_new(void); /* NULL: out of memory */
 void summary_builder_free(struct summary_builder **builder);
+/* The calling thread's own, used again and again; it ends with its thread. NULL: out of memory. */
+struct summary_builder *summary_builder_of_thread(void);
 
 /* False only for ERR_NO_MEMORY, which summary_finish() then reports; further feeds do nothing. */
 bool summary_feed(struct summary_builder *builder, struct span bytes);

@@ -5,7 +5,6 @@
 #include "message/header.h"
 #include "message/message_id.h"
 
-#include <pthread.h>
 #include <sodium.h>
 
 #define READ_PIECE (16 * KIB)
@@ -75,36 +74,6 @@ static bool check_header(
 
 /* --- for mailboxes --------------------------------------------------------------------------------------------------- */
 
-static pthread_once_t builder_once = PTHREAD_ONCE_INIT;
-static pthread_key_t builder_key;
-
-static void builder_destroy(void *builder)
-{
-	struct summary_builder *it = builder;
-
-	summary_builder_free(&it);
-}
-
-static void builder_key_make(void)
-{
-	CHECK(pthread_key_create(&builder_key, builder_destroy) == 0);
-}
-
-/* One builder for each worker thread, used again and again; it ends with its thread. NULL: out of memory. */
-static struct summary_builder *builder_of_thread(void)
-{
-	struct summary_builder *builder;
-
-	pthread_once(&builder_once, builder_key_make);
-	builder = pthread_getspecific(builder_key);
-	if (builder == NULL) {
-		builder = summary_builder_new();
-		if (builder != NULL && pthread_setspecific(builder_key, builder) != 0)
-			summary_builder_free(&builder);
-	}
-	return builder;
-}
-
 /* One pass over the message: the summary for its readers, and the hash that knows it again. */
 static bool digest_body(const struct delivery_request *request, struct summary_builder *builder, struct prepared *out,
         struct error *err)
@@ -131,7 +100,7 @@ static bool digest_body(const struct delivery_request *request, struct summary_b
 
 static bool digest(const struct delivery_request *request, struct prepared *out, struct error *err)
 {
-	struct summary_builder *builder = builder_of_thread();
+	struct summary_builder *builder = summary_builder_of_thread();
 	struct error ignored;
 
 	if (builder == NULL)

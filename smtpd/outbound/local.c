@@ -43,36 +43,6 @@ struct local {
 
 /* --- on a worker ------------------------------------------------------------------------------------------------- */
 
-static pthread_once_t builder_once = PTHREAD_ONCE_INIT;
-static pthread_key_t builder_key;
-
-static void builder_destroy(void *builder)
-{
-	struct summary_builder *it = builder;
-
-	summary_builder_free(&it);
-}
-
-static void builder_key_make(void)
-{
-	CHECK(pthread_key_create(&builder_key, builder_destroy) == 0);
-}
-
-/* One for each worker thread, used again and again. NULL: out of memory. */
-static struct summary_builder *builder_of_thread(void)
-{
-	struct summary_builder *builder;
-
-	(void)pthread_once(&builder_once, builder_key_make);
-	builder = pthread_getspecific(builder_key);
-	if (builder == NULL) {
-		builder = summary_builder_new();
-		if (builder != NULL && pthread_setspecific(builder_key, builder) != 0)
-			summary_builder_free(&builder);
-	}
-	return builder;
-}
-
 static bool copy_body(struct local *local, char *piece, struct error *err)
 {
 	const struct queue_message *message = &local->parcel->part;
@@ -122,7 +92,7 @@ static bool read_body(struct local *local, uint64_t at, char *out, size_t *got, 
 
 static bool summarize(struct local_part *part, struct error *err)
 {
-	struct summary_builder *builder = builder_of_thread();
+	struct summary_builder *builder = summary_builder_of_thread();
 	char *piece = malloc(PIECE);
 	struct error ignored;
 	uint64_t at = 0;
