@@ -41,6 +41,8 @@ void body_shelf_choose(struct body_shelf *shelf)
 {
 	struct body_name name;
 
+	if (shelf->digits[0] != '\0')
+		return;
 	choose_name(&name);
 	snprintf(shelf->digits, sizeof(shelf->digits), "%.2s", name.text);
 }

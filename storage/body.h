@@ -20,9 +20,9 @@ struct body_name {
 
 /* The directory below blobs/ for the files of one commit, so that one sync makes the names of all of them durable. */
 struct body_shelf {
-	char digits[3];
+	char digits[3]; /* "": not chosen yet */
 };
-void body_shelf_choose(struct body_shelf *shelf);
+void body_shelf_choose(struct body_shelf *shelf); /* once; again does nothing */
 /* Gives a large spool a name in this account: its octets are durable on return, its name after body_shelf_sync(). account_path: accounts/<id>. */
 bool body_link(const char *account_path, const struct body_shelf *shelf, struct spool *spool, struct body_name *name,
         struct error *err);

@@ -287,7 +287,7 @@ static bool apply_batch(struct change *change, struct batch *batch, struct error
 	return true;
 }
 
-static bool undo_batch(struct change *change, struct batch *batch, const struct error *why, struct error *err)
+static void refuse_batch(struct change *change, struct batch *batch, const struct error *why)
 {
 	bool no_target = batch->result.no_target;
 
@@ -295,7 +295,6 @@ static bool undo_batch(struct change *change, struct batch *batch, const struct 
 	batch_clear_result(batch);
 	batch->result.error = *why;
 	batch->result.no_target = no_target;
-	return database_savepoint_undo(change->database, err);
 }
 
 static bool apply_with_savepoint(struct change *change, struct batch *batch, struct error *err)
@@ -308,10 +307,12 @@ static bool apply_with_savepoint(struct change *change, struct batch *batch, str
 		return false;
 	if (apply_batch(change, batch, &why))
 		return database_savepoint_keep(change->database, err);
-	if (error_is_of_batch(&why))
-		return undo_batch(change, batch, &why, err);
-	*err = why;
-	return false;
+	if (!error_is_of_batch(&why)) {
+		*err = why;
+		return false;
+	}
+	refuse_batch(change, batch, &why);
+	return database_savepoint_undo(change->database, err);
 }
 
 static bool apply_all(struct change *change, struct batch **batches, size_t count, struct error *err)
@@ -325,8 +326,29 @@ static bool apply_all(struct change *change, struct batch **batches, size_t coun
 	return append_octets(change, err) && save_all(change, err);
 }
 
+/* One batch alone needs no savepoint, which would copy every page before it is changed: its end is the transaction's. */
+static bool run_alone(struct change *change, struct batch *batch, struct error *err)
+{
+	if (batch->result.error.code != ERR_NONE)
+		return true;
+	change->saved = change->state;
+	if (!database_begin(change->database, err))
+		return false;
+	if (load_account(change, err) && apply_batch(change, batch, err) && append_octets(change, err) &&
+	        save_all(change, err))
+		return database_commit(change->database, err);
+	database_rollback(change->database);
+	if (!error_is_of_batch(err))
+		return false;
+	refuse_batch(change, batch, err);
+	error_clear(err);
+	return true;
+}
+
 static bool run_transaction(struct change *change, struct batch **batches, size_t count, struct error *err)
 {
+	if (count == 1)
+		return run_alone(change, batches[0], err);
 	if (!database_begin(change->database, err))
 		return false;
 	if (load_account(change, err) && apply_all(change, batches, count, err))
@@ -338,7 +360,6 @@ static bool run_transaction(struct change *change, struct batch **batches, size_
 static void reset_change(struct change *change)
 {
 	change->state = (struct change_state) { 0 };
-	change->freed_at_once = 0;
 	change->now = clock_wall_ms();
 }
 
@@ -382,7 +403,7 @@ static void check_room(struct account *account, struct batch **batches, size_t c
 }
 
 /* What goes wrong here is this batch's alone. */
-static bool link_bodies(struct account *account, const struct body_shelf *shelf, struct batch *batch)
+static bool link_bodies(struct account *account, struct body_shelf *shelf, struct batch *batch)
 {
 	struct error *err = &batch->result.error;
 	bool any = false;
@@ -392,6 +413,7 @@ static bool link_bodies(struct account *account, const struct body_shelf *shelf,
 
 		if (operation->type != OP_APPEND || !spool_is_file(operation->message.body))
 			continue;
+		body_shelf_choose(shelf);
 		operation->linked = body_link(account->path, shelf, operation->message.body, &operation->body, err);
 		any |= operation->linked;
 	}
@@ -410,12 +432,11 @@ static bool has_linked(const struct batch *batch)
 /* Slow files are made durable before the lock is taken. */
 static void prepare_batches(struct account *account, struct batch **batches, size_t count)
 {
-	struct body_shelf shelf;
+	struct body_shelf shelf = { .digits = "" };
 	bool any = false;
 	struct error err;
 
 	check_room(account, batches, count);
-	body_shelf_choose(&shelf);
 	for (size_t i = 0; i < count; i++)
 		any |= link_bodies(account, &shelf, batches[i]);
 	if (!any || body_shelf_sync(account->path, &shelf, &err))
@@ -457,15 +478,17 @@ static void finish(struct change *change, struct batch **batches, size_t count, 
 	buffer_free(&change->head);
 }
 
-/* Its failure is nobody's failure. */
-void account_tidy(struct account *account)
+/* Now and then, and in a transaction of its own: what is old goes. Its failure is nobody's failure. */
+static void tidy_now_and_then(struct account *account)
 {
 	struct change change = { .account = account, .database = account->database };
+	int64_t now = clock_mono_ms();
 	struct error err;
 	bool ok;
 
-	account->tidied_at = clock_mono_ms();
-	account->has_rest = false;
+	if (now - account->tidied_at < ACCOUNT_TIDY_MS)
+		return;
+	account->tidied_at = now;
 	reset_change(&change);
 	if (!database_begin(account->database, &err))
 		return;
@@ -477,19 +500,6 @@ void account_tidy(struct account *account)
 	if (!ok)
 		LOG(LOG_WARNING, "storage.tidy_failed", LOG_NUMBER("account", account->id), LOG_FAILURE(&err));
 	finish(&change, NULL, 0, ok);
-}
-
-bool account_has_due(struct account *account)
-{
-	struct error err;
-	sqlite3_stmt *rows;
-	bool has;
-
-	if (!DATABASE_QUERY(account->database, MAIL_EXPUNGED_DUE, &rows, &err, V_INT(clock_wall_ms()), V_INT(1)))
-		return false;
-	has = database_step(account->database, rows, &err) == STEP_ROW;
-	database_done(rows);
-	return has;
 }
 
 /* What a transaction that was rolled back said; what was wrong with the batch before stands. */
@@ -536,7 +546,7 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 	if (many)
 		database_large_cache(account->database, false);
 	finish(&change, batches, count, ok);
-	if (ok && clock_mono_ms() - account->tidied_at >= ACCOUNT_TIDY_MS)
-		account_tidy(account);
+	if (ok)
+		tidy_now_and_then(account);
 	return ok;
 }

@@ -121,7 +121,7 @@ CREATE TABLE message (
 -- The octets. A message is head, then what its blob holds from octet `skip` on. head is the header block (with our trace
 -- prefix) up to CONTENT_HEAD_MAX: apart, so that a client's list of headers is read without the bodies between them.
 CREATE TABLE header (
-	message_id INTEGER PRIMARY KEY REFERENCES message,
+	message_id INTEGER PRIMARY KEY,   -- no foreign key: content's stands for both, they come and go together
 	format INTEGER NOT NULL,          -- as of content
 	head BLOB NOT NULL
 ) STRICT;
