@@ -360,6 +360,7 @@ static bool run_transaction(struct change *change, struct batch **batches, size_
 static void reset_change(struct change *change)
 {
 	change->state = (struct change_state) { 0 };
+	change->freed_at_once = 0;
 	change->now = clock_wall_ms();
 }
 
@@ -478,17 +479,15 @@ static void finish(struct change *change, struct batch **batches, size_t count, 
 	buffer_free(&change->head);
 }
 
-/* Now and then, and in a transaction of its own: what is old goes. Its failure is nobody's failure. */
-static void tidy_now_and_then(struct account *account)
+/* Its failure is nobody's failure. */
+void account_tidy(struct account *account)
 {
 	struct change change = { .account = account, .database = account->database };
-	int64_t now = clock_mono_ms();
 	struct error err;
 	bool ok;
 
-	if (now - account->tidied_at < ACCOUNT_TIDY_MS)
-		return;
-	account->tidied_at = now;
+	account->tidied_at = clock_mono_ms();
+	account->has_rest = false;
 	reset_change(&change);
 	if (!database_begin(account->database, &err))
 		return;
@@ -500,6 +499,19 @@ static void tidy_now_and_then(struct account *account)
 	if (!ok)
 		LOG(LOG_WARNING, "storage.tidy_failed", LOG_NUMBER("account", account->id), LOG_FAILURE(&err));
 	finish(&change, NULL, 0, ok);
+}
+
+bool account_has_due(struct account *account)
+{
+	struct error err;
+	sqlite3_stmt *rows;
+	bool has;
+
+	if (!DATABASE_QUERY(account->database, MAIL_EXPUNGED_DUE, &rows, &err, V_INT(clock_wall_ms()), V_INT(1)))
+		return false;
+	has = database_step(account->database, rows, &err) == STEP_ROW;
+	database_done(rows);
+	return has;
 }
 
 /* What a transaction that was rolled back said; what was wrong with the batch before stands. */
@@ -546,7 +558,7 @@ bool account_commit(struct account *account, struct batch **batches, size_t coun
 	if (many)
 		database_large_cache(account->database, false);
 	finish(&change, batches, count, ok);
-	if (ok)
-		tidy_now_and_then(account);
+	if (ok && clock_mono_ms() - account->tidied_at >= ACCOUNT_TIDY_MS)
+		account_tidy(account);
 	return ok;
 }
