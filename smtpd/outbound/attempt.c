@@ -156,6 +156,7 @@ static void send_parcel(struct link *link)
 	};
 	link->messages++;
 	link->progress_ms = clock_mono_ms();
+	link_count(link, link_place(link));
 	client_send(link->client, &link->message);
 }
 
@@ -345,9 +346,7 @@ void link_sent(struct link *link, const struct client_reply *replies, size_t cou
 	for (size_t i = 0; i < parcel->part.recipient_count; i++)
 		outcome_of_reply(i < count ? &replies[i] : &none, link_with_auth(link), &parcel->fates[i].outcome);
 	if (!all_stale(parcel)) {
-		lane->strikes = 0;
-		lane->works = true;
-		lane->down = false;
+		lane_answered(lane, clock_mono_ms() - link->progress_ms);
 		judge(link, parcel);
 		link_feed(link);
 		return;

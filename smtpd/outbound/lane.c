@@ -150,13 +150,20 @@ void lane_link_failed(struct lane *lane, struct link *link)
 
 void lane_link_ready(struct lane *lane)
 {
+	lane->down = false;
+	lane->failures = 0;
+}
+
+void lane_answered(struct lane *lane, int64_t took_ms)
+{
 	if (!lane->works) {
 		lane->limit = RELAY_START_LIMIT;
 		lane->successes = 0;
 	}
 	lane->works = true;
 	lane->down = false;
-	lane->failures = 0;
+	lane->strikes = 0;
+	lane->slow = took_ms >= RELAY_STALL_MS;
 }
 
 void lane_effect(struct lane *lane, enum outcome_effect effect)

@@ -3,7 +3,7 @@
  * A destination (a domain; one row group of the queue) has one lane, or more where messages need routes of their own: REQUIRETLS,
  * TLS-Required: No, a route of the admin for the sender's domain.
  *
- *             first parcel           route is known, link_open       a link is READY
+ *             first parcel           route is known, link_open       a message was answered
  *    UNKNOWN --------------> ROUTING ------------------> UNPROVEN -----------------> WORKS
  *                               \                            |  no host was ready      | all links are gone, none can be opened
  *                                \---- no route -----------> DOWN <-------------------+
@@ -31,7 +31,8 @@ struct lane {
 	struct held_route *route;
 	int64_t route_until_ms; /* monotonic */
 	unsigned connecting, busy;
-	bool works;
+	bool works; /* a message was answered */
+	bool slow;  /* the last answer took RELAY_STALL_MS or more */
 	unsigned limit, successes;
 	unsigned strikes; /* messages that a session did not take, one after the other */
 	/* when it is down */
@@ -52,6 +53,7 @@ void lane_pump(struct lane *lane);                          /* opens links, feed
 struct parcel *lane_take(struct lane *lane);                /* NULL: nothing waits */
 void lane_return(struct lane *lane, struct parcel *parcel); /* another try at once, before the others */
 void lane_link_ready(struct lane *lane);
+void lane_answered(struct lane *lane, int64_t took_ms);      /* a message, whatever the answer */
 void lane_link_failed(struct lane *lane, struct link *link); /* no host was ready */
 void lane_effect(struct lane *lane, enum outcome_effect effect);
 /* The session took nothing of it. True: too often now, the lane is down and the parcel has gone with it. */

@@ -63,6 +63,13 @@ void link_count(struct link *link, enum link_count which)
 		(*scheduler_counter(scheduler, which))++;
 }
 
+enum link_count link_place(const struct link *link)
+{
+	if (!link->lane->works)
+		return COUNT_UNPROVEN;
+	return link->lane->slow ? COUNT_STALLED : COUNT_ACTIVE;
+}
+
 void link_detach(struct link *link)
 {
 	struct lane *lane = link->lane;
@@ -153,7 +160,7 @@ struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct h
 			link->state = LINK_BUSY;
 			link->progress_ms = clock_mono_ms();
 			lane->busy++;
-			link_count(link, COUNT_ACTIVE);
+			link_count(link, link_place(link));
 			return link;
 		}
 	return NULL;

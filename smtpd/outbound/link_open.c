@@ -115,7 +115,7 @@ static void on_ready(void *arg, const struct client_offer *offer)
 	lane->connecting--;
 	lane->busy++;
 	link->state = LINK_BUSY;
-	link_count(link, COUNT_ACTIVE);
+	link_count(link, link_place(link));
 	link_make_key(link->route->result, link->to, (const struct sockaddr *)&link->to->addresses[link->address - 1],
 	        lane->destination->domain, link->key);
 	lane_link_ready(lane);
@@ -262,7 +262,7 @@ bool link_open(struct lane *lane, struct held_route *route)
 	link->state = LINK_CONNECTING;
 	lane->connecting++;
 	scheduler_add_link(relay->scheduler, link);
-	link_count(link, lane->works ? COUNT_ACTIVE : COUNT_UNPROVEN);
+	link_count(link, link_place(link));
 	link_next_address(link);
 	return true;
 }

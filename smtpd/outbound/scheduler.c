@@ -187,9 +187,10 @@ unsigned *scheduler_counter(struct scheduler *scheduler, enum link_count which)
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane)
 {
 	if (!lane->works)
-		return scheduler->counts.unproven < RELAY_CONNECTING_MAX;
-	return scheduler->counts.active < scheduler->relay->settings->connections &&
-	       scheduler->counts.stalled < RELAY_STALLED_MAX;
+		return scheduler->counts.unproven < RELAY_UNPROVEN_MAX;
+	if (lane->slow)
+		return scheduler->counts.stalled < RELAY_STALLED_MAX;
+	return scheduler->counts.active < scheduler->relay->settings->connections;
 }
 
 void scheduler_want(struct scheduler *scheduler, struct lane *lane)
@@ -299,10 +300,11 @@ static void sweep_links(struct scheduler *scheduler)
 		if (link->state == LINK_IDLE && now - link->progress_ms >= RELAY_IDLE_MS)
 			link_quit(link);
 		else if (link->state == LINK_BUSY && link->counted == COUNT_ACTIVE &&
-		         now - link->progress_ms >= RELAY_STALL_MS)
+		         now - link->progress_ms >= RELAY_STALL_MS) {
+			link->lane->slow = true;
 			link_count(link, COUNT_STALLED);
-		else if (link->state == LINK_CONNECTING && link->counted == COUNT_ACTIVE &&
-		         now - link->opened_ms >= RELAY_STALL_MS)
+		} else if (link->state == LINK_CONNECTING && link->counted == COUNT_ACTIVE &&
+		           now - link->opened_ms >= RELAY_STALL_MS)
 			link_count(link, COUNT_UNPROVEN);
 	}
 }

@@ -3,10 +3,10 @@
  *   hint on run/relay.sock, the next due time, a freed place -> look (queue_due, a job) -> destination_wake -> destination_take (queue_take,
  *   a job) -> lane_add -> lane_pump -> link -> ... -> finisher -> scheduler_parcel_gone
  *
- * A slow or dead destination must not slow the others. So [queue] connections counts those that are at work: a link that has made no
- * progress for RELAY_STALL_MS gives its place back (at most RELAY_STALLED_MAX such), the first connection of a destination that has not
- * shown that it works needs none (at most RELAY_CONNECTING_MAX such). Who finds no place stands in one line, and gets one place at a
- * time. Thread: the loop's. */
+ * A slow or dead destination must not slow the others. So [queue] connections counts those that are at work: the one connection that a
+ * destination gets before it has answered a message needs no place (at most RELAY_UNPROVEN_MAX such); those of a destination that takes
+ * RELAY_STALL_MS or more for a message, and each one that has made no progress for so long, neither (at most RELAY_STALLED_MAX).
+ * Who finds no place stands in one line, and gets one place at a time. Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_SCHEDULER_H
 #define SMTPD_OUTBOUND_SCHEDULER_H
 

@@ -52,13 +52,13 @@ static void tell(const struct parcel *parcel, const struct queue_rcpt *rcpt, con
 		(void)snprintf(detail + strlen(detail), sizeof(detail) - strlen(detail), " next=%lld",
 		        (long long)(fate->next_ms / 1000));
 	event_note(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
-	                                         .kind = kind,
-	                                         .trace = span_of(parcel->part.trace),
-	                                         .message_id = span_of(parcel->part.message_id),
-	                                         .sender = span_of(parcel->part.sender),
-	                                         .recipient = span_of(rcpt->address),
-	                                         .text = span_of(text),
-	                                         .detail = span_of(detail) });
+	                                          .kind = kind,
+	                                          .trace = span_of(parcel->part.trace),
+	                                          .message_id = span_of(parcel->part.message_id),
+	                                          .sender = span_of(parcel->part.sender),
+	                                          .recipient = span_of(rcpt->address),
+	                                          .text = span_of(text),
+	                                          .detail = span_of(detail) });
 	LOG(kind == EVENT_FAILED ? LOG_WARNING : LOG_INFO, log_name(kind), LOG_TEXT("id", parcel->part.trace),
 	        LOG_TEXT("to", rcpt->address), LOG_TEXT("status", fate->outcome.status),
 	        LOG_TEXT("host", parcel->peer.host), LOG_TEXT("said", text));
@@ -77,11 +77,11 @@ void story_of_attempt(const struct parcel *parcel, const char *host, const char 
 
 	(void)snprintf(text, sizeof(text), "%s [%s]: %s", host, address, outcome->text);
 	event_note(parcel->relay->events, &(struct event) { .at_ms = clock_wall_ms(),
-	                                         .kind = EVENT_ATTEMPT,
-	                                         .trace = span_of(parcel->part.trace),
-	                                         .sender = span_of(parcel->part.sender),
-	                                         .recipient = span_of(parcel->part.recipients[0].address),
-	                                         .text = span_of(text) });
+	                                          .kind = EVENT_ATTEMPT,
+	                                          .trace = span_of(parcel->part.trace),
+	                                          .sender = span_of(parcel->part.sender),
+	                                          .recipient = span_of(parcel->part.recipients[0].address),
+	                                          .text = span_of(text) });
 }
 
 void story_of_report(struct relay *relay, struct span about, const struct queue_entry *report)
@@ -91,15 +91,15 @@ void story_of_report(struct relay *relay, struct span about, const struct queue_
 	(void)snprintf(text, sizeof(text), "a report went to %.*s", SPAN_FMT(report->recipients[0].address));
 	(void)snprintf(detail, sizeof(detail), "report=%.*s", SPAN_FMT(report->trace));
 	event_note(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
-	                                 .kind = EVENT_REPORT,
-	                                 .trace = about,
-	                                 .recipient = report->recipients[0].address,
-	                                 .text = span_of(text),
-	                                 .detail = span_of(detail) });
+	                                  .kind = EVENT_REPORT,
+	                                  .trace = about,
+	                                  .recipient = report->recipients[0].address,
+	                                  .text = span_of(text),
+	                                  .detail = span_of(detail) });
 	event_note(relay->events, &(struct event) { .at_ms = clock_wall_ms(),
-	                                 .kind = EVENT_QUEUED,
-	                                 .trace = report->trace,
-	                                 .message_id = report->message_id,
-	                                 .recipient = report->recipients[0].address,
-	                                 .text = SPAN("a report about another message") });
+	                                  .kind = EVENT_QUEUED,
+	                                  .trace = report->trace,
+	                                  .message_id = report->message_id,
+	                                  .recipient = report->recipients[0].address,
+	                                  .text = SPAN("a report about another message") });
 }
