@@ -81,7 +81,7 @@ class Server:
     def __init__(self, workers=2, environment=None, sockets=None):
         self.dir = Path(tempfile.mkdtemp(prefix="ph-"))
         os.chmod(self.dir, 0o755)
-        for name in ("authd", "smtpd", "pop3d"):
+        for name in ("authd", "relayd", "smtpd", "pop3d"):
             (self.dir / name).write_text(CHILD)
             os.chmod(self.dir / name, 0o755)
         self.smtp, self.pop3 = free_port(), free_port()
@@ -183,7 +183,7 @@ def test_children_get_what_the_protocol_promises(server):
     s = server().start()
     s.seen("child pop3d")
     lines = [line for line in s.text().splitlines() if line.startswith("child ")]
-    assert len(lines) == 5
+    assert len(lines) == 6
     active = f"'--config', '{s.dir}/data/run/active.conf', '--worker', '"
     assert all(active in line and "notify=False" in line for line in lines)
     smtpd = [line for line in lines if "child smtpd" in line]
@@ -201,7 +201,7 @@ def test_status(server):
     status = s.status()
     assert status["state"] == "running" and status["pid"] == s.process.pid
     assert status["ports"]["smtp"] == s.smtp and status["ports"]["imap"] is None
-    assert sorted(p["name"] for p in status["processes"]) == ["authd", "pop3d", "pop3d", "posthouse", "smtpd", "smtpd"]
+    assert sorted(p["name"] for p in status["processes"]) == ["authd", "pop3d", "pop3d", "posthouse", "relayd", "smtpd", "smtpd"]
     assert all(p["rss"] > 100000 for p in status["processes"])
     assert status["connections"] == {"smtp": 0, "pop3": 0}
     table = s.run("status").stdout
@@ -271,7 +271,7 @@ def test_term_drains_workers_first_and_authd_last(server):
     s.signal(signal.SIGTERM)
     assert s.end() == 0
     drained = [line.split()[1] for line in s.text().splitlines() if line.startswith("draining ")]
-    assert sorted(drained[:4]) == ["pop3d", "pop3d", "smtpd", "smtpd"] and drained[4:] == ["authd"]
+    assert sorted(drained[:5]) == ["pop3d", "pop3d", "relayd", "smtpd", "smtpd"] and drained[5:] == ["authd"]
     assert not (s.dir / "data/run/posthouse.sock").exists()
 
 
@@ -291,7 +291,7 @@ def test_hup_without_changes_only_tells_the_children(server):
     s = server().start()
     before = s.pids()
     s.signal(signal.SIGHUP)
-    wait_for(lambda: s.text().count("reloaded ") == 5, HANG_SECONDS, s.text)
+    wait_for(lambda: s.text().count("reloaded ") == 6, HANG_SECONDS, s.text)
     assert s.pids() == before
 
 
@@ -302,7 +302,7 @@ def test_hup_after_an_upgrade_starts_the_new_program(server):
     os.chmod(s.dir / "new", 0o755)
     os.rename(s.dir / "new", s.dir / "pop3d")
     s.signal(signal.SIGHUP)
-    wait_for(lambda: len(s.pids()) == 5 and not set(s.pids().values()) & set(before.values()), HANG_SECONDS, s.text)
+    wait_for(lambda: len(s.pids()) == 6 and not set(s.pids().values()) & set(before.values()), HANG_SECONDS, s.text)
 
 
 def test_hup_with_new_settings_replaces_workers_and_refuses_nobody(server):
@@ -312,12 +312,12 @@ def test_hup_with_new_settings_replaces_workers_and_refuses_nobody(server):
     s.signal(signal.SIGHUP)
     while "reload.done" not in s.text() or set(s.pids().values()) & set(before.values()):
         assert s.ask(s.smtp) > 0  # never refused, never closed without an answer
-    wait_for(lambda: len(s.pids()) == 7 and not set(s.pids().values()) & set(before.values()), HANG_SECONDS, s.text)
+    wait_for(lambda: len(s.pids()) == 8 and not set(s.pids().values()) & set(before.values()), HANG_SECONDS, s.text)
     wait_for(lambda: not any(alive(p) for p in before.values()), HANG_SECONDS, s.text)
     assert "max_recipients = 500" in (s.dir / "data/run/active.conf").read_text(encoding="utf-8")
     s.write_config(workers=1)
     s.signal(signal.SIGHUP)
-    wait_for(lambda: len(s.pids()) == 3, HANG_SECONDS, s.text)
+    wait_for(lambda: len(s.pids()) == 4, HANG_SECONDS, s.text)
 
 
 def test_hup_with_a_mistake_changes_nothing(server):
