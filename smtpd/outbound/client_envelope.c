@@ -140,6 +140,17 @@ static bool is_success(const struct client_reply *reply)
 	return reply->code / 100 == 2;
 }
 
+/* What is neither success nor refusal answers nothing: told in our words, to be tried again. */
+static struct client_reply final_reply(const struct client_reply *reply, const char *command)
+{
+	struct client_reply wrong;
+
+	if (is_success(reply) || reply->code >= 400)
+		return *reply;
+	reply_local(&wrong, "the other server answered %s with: %.400s", command, reply->text);
+	return wrong;
+}
+
 static bool is_answered(const struct client_reply *reply)
 {
 	return reply->code != 0;
@@ -201,7 +212,7 @@ static void data_answered(struct client *client, const struct client_reply *repl
 		return;
 	}
 	reply_local(&wrong, "the other server answered DATA with: %.400s", reply->text);
-	answer_rest(client, reply->code < 400 ? &wrong : reply);
+	answer_rest(client, reply->code < 400 ? &wrong : reply); /* a success of DATA is none of the message */
 	reset(client);
 }
 
@@ -225,10 +236,12 @@ static void rcpt_answered(struct client *client, size_t which, const struct clie
 
 static void mail_answered(struct client *client, const struct client_reply *reply)
 {
+	struct client_reply refusal = final_reply(reply, "MAIL");
+
 	if (is_success(reply))
 		return;
 	client->envelope.mail_refused = true;
-	answer_rest(client, reply);
+	answer_rest(client, &refusal);
 }
 
 /* Without pipelining what would be in vain is not asked. */
@@ -282,7 +295,7 @@ static bool next_accepted(struct client *client)
 static void lmtp_reply(struct client *client, const struct client_reply *reply)
 {
 	if (next_accepted(client))
-		client->envelope.replies[client->envelope.ending++] = *reply;
+		client->envelope.replies[client->envelope.ending++] = final_reply(reply, "the message");
 	if (next_accepted(client)) {
 		client_wait(client, CLIENT_END_MS);
 		return;
@@ -293,7 +306,7 @@ static void lmtp_reply(struct client *client, const struct client_reply *reply)
 
 void ending_reply(struct client *client, const struct client_reply *reply)
 {
-	struct client_reply wrong;
+	struct client_reply final;
 
 	if (client->envelope.accepted == 0) { /* the empty message that ended a pipelined DATA */
 		reset(client);
@@ -303,8 +316,8 @@ void ending_reply(struct client *client, const struct client_reply *reply)
 		lmtp_reply(client, reply);
 		return;
 	}
-	reply_local(&wrong, "the other server answered the message with: %.400s", reply->text);
-	answer_rest(client, reply->code / 100 == 3 ? &wrong : reply);
+	final = final_reply(reply, "the message");
+	answer_rest(client, &final);
 	client->envelope.complete = true;
 	if (reply->code == 421)
 		client_refused(client); /* it has answered, and goes */
