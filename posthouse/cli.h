@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define CLI_WORDS_MAX 64
 
@@ -19,7 +20,7 @@
 	X(CLI_OK, 0, "done")                                                                                           \
 	X(CLI_FAILED, 1, "failed: the disk, the data or the system; the message says what")                            \
 	X(CLI_USAGE, 2, "the command line is wrong; nothing was done")                                                 \
-	X(CLI_NOT_FOUND, 3, "the domain, user or alias is not there")                                                  \
+	X(CLI_NOT_FOUND, 3, "the domain, user, alias, message or route is not there")                                  \
 	X(CLI_EXISTS, 4, "a thing of that name is there already")                                                      \
 	X(CLI_CONFIG, 5, "the config file is missing or has a mistake")                                                \
 	X(CLI_TEMPORARY, 6, "not now: busy, not running, or in use by another program; try again")                     \
@@ -43,8 +44,27 @@ enum cli_option {
 	OPT_LIBEXEC,
 	OPT_REPAIR,
 	OPT_DOMAIN,
+	OPT_SENDER,
+	OPT_RECIPIENT,
+	OPT_HELD,
+	OPT_OLDER_THAN,
+	OPT_ALL,
+	OPT_LIMIT,
+	OPT_PAGE,
+	OPT_MESSAGE,
+	OPT_LAST,
+	OPT_VIA,
+	OPT_TLS,
+	OPT_IMPLICIT_TLS,
+	OPT_USER,
+	OPT_FILE_SENT,
+	OPT_DETAIL_FOLDERS,
+	OPT_UNDO,
+	OPT_RECIPIENTS_A_DAY,
+	OPT_NEW_RECIPIENTS_A_DAY,
 	OPT_COUNT
 };
+_Static_assert(OPT_COUNT <= 32, "a bit each");
 #define OPTION(o) (1u << (o))
 
 struct cli_option_row {
@@ -78,6 +98,8 @@ extern const struct cli_option_row cli_options[OPT_COUNT];
 enum exit_code cli_parse(int argc, const char *const *argv, struct cli *cli);
 const char *cli_config_path(const struct cli *cli); /* --config, POSTHOUSE_CONFIG, the default */
 void cli_usage(const struct verb *verb, struct buffer *out);
+/* "posthouse: PROBLEM" and how the command is used, on standard error; CLI_USAGE. */
+enum exit_code cli_usage_error(const struct cli *cli, const char *problem);
 
 /* "posthouse: THING: REASON (DETAIL); WHAT TO DO" on standard error; the exit code for err. thing may be NULL. */
 enum exit_code cli_error(const char *thing, const struct error *err);
@@ -96,7 +118,15 @@ struct column {
 enum exit_code output_list(json_t *rows, const struct column *columns, size_t count, bool as_json);
 /* One object: as JSON, or one "title: value" a line. Taken over. */
 enum exit_code output_object(json_t *object, const struct column *columns, size_t count, bool as_json);
+/* Any JSON value, indented. Taken over. */
+enum exit_code output_json(json_t *value);
 enum exit_code output_text(const char *text); /* to standard output; CLI_FAILED when that is full or gone */
+/* As in tables: "3d 4h", "12m 5s"; "2026-11-21 17:43:56Z"; "1.5M"; 100000 -> "100,000"; text without control characters. */
+void output_duration(int64_t ms, char *out, size_t size);
+void output_date(int64_t ms, char *out, size_t size);
+void output_size(uint64_t bytes, char *out, size_t size);
+void output_number(uint64_t number, char *out, size_t size);
+void output_printable(struct span text, char *out, size_t size);
 
 /* ---- prompt.c ---- */
 /* A new password: one line of standard input, or asked for twice on the terminal. Appends to out (a secret: wipe it). */
@@ -113,6 +143,7 @@ enum exit_code cmd_user_list(struct cli *cli);
 enum exit_code cmd_user_show(struct cli *cli);
 enum exit_code cmd_user_password(struct cli *cli);
 enum exit_code cmd_user_quota(struct cli *cli);
+enum exit_code cmd_user_set(struct cli *cli);
 enum exit_code cmd_user_disable(struct cli *cli);
 enum exit_code cmd_user_enable(struct cli *cli);
 enum exit_code cmd_user_remove(struct cli *cli);
@@ -120,6 +151,17 @@ enum exit_code cmd_user_import(struct cli *cli);
 enum exit_code cmd_alias_add(struct cli *cli);
 enum exit_code cmd_alias_list(struct cli *cli);
 enum exit_code cmd_alias_remove(struct cli *cli);
+enum exit_code cmd_queue_list(struct cli *cli);
+enum exit_code cmd_queue_show(struct cli *cli);
+enum exit_code cmd_queue_retry(struct cli *cli);
+enum exit_code cmd_queue_hold(struct cli *cli);
+enum exit_code cmd_queue_release(struct cli *cli);
+enum exit_code cmd_queue_drop(struct cli *cli);
+enum exit_code cmd_queue_reroute(struct cli *cli);
+enum exit_code cmd_explain(struct cli *cli);
+enum exit_code cmd_route_add(struct cli *cli);
+enum exit_code cmd_route_list(struct cli *cli);
+enum exit_code cmd_route_remove(struct cli *cli);
 enum exit_code cmd_check(struct cli *cli);
 enum exit_code cmd_config_check(struct cli *cli);
 enum exit_code cmd_config_show(struct cli *cli);

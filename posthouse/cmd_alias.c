@@ -13,6 +13,23 @@ static const struct column columns[] = {
 	{ "address", "ADDRESS", COLUMN_TEXT },
 };
 
+/* The directory took it, so a domain that is not ours is elsewhere. */
+static void print_added(const char *alias, const char *target)
+{
+	struct span address = span_of(target);
+	struct error err;
+	size_t at;
+
+	(void)printf("alias %s -> %s added\n", alias, target);
+	if (span_find_last(address, '@', &at) &&
+	        !directory_has_domain(site.directory, span_skip(address, at + 1), &err) &&
+	        err.code == ERR_NO_SUCH_DOMAIN)
+		(void)printf(
+		        "  %s is another server's: mail leaves with a sender address rewritten by SRS, so that bounces come back here "
+		        "and SPF holds\n",
+		        target);
+}
+
 enum exit_code cmd_alias_add(struct cli *cli)
 {
 	struct span alias = span_of(cli->words[0]);
@@ -26,7 +43,7 @@ enum exit_code cmd_alias_add(struct cli *cli)
 	for (size_t i = 1; i < cli->word_count && code == CLI_OK; i++) {
 		if (address_check(span_of(cli->words[i]), &err) &&
 		        directory_add_alias(site.directory, alias, span_of(cli->words[i]), &err))
-			(void)printf("alias %s -> %s added\n", cli->words[0], cli->words[i]);
+			print_added(cli->words[0], cli->words[i]);
 		else
 			code = cli_error(cli->words[i], &err);
 	}

@@ -1,4 +1,4 @@
-/* posthouse/cmd_user.c — `posthouse user add|list|show|password|quota|disable|enable|remove`; import is in cmd_import.c. */
+/* posthouse/cmd_user.c — `posthouse user add|list|show|password|quota|disable|enable|remove`; import is in cmd_import.c, set in cmd_user_set.c. */
 #include "posthouse/cli.h"
 
 #include "base/secret.h"
@@ -124,6 +124,26 @@ static json_t *account_row(const struct account_info *info)
 	        limit(info->quota_messages), "created_ms", (json_int_t)info->created_ms);
 }
 
+/* What holds for this account: its own value, or that of the config file. Limits of 0 are none. */
+static json_t *in_force(int32_t own, uint64_t configured)
+{
+	return json_integer(own == ACCOUNT_AS_CONFIGURED ? (json_int_t)configured : own);
+}
+
+static void add_options(const struct account_info *info, json_t *object)
+{
+	const struct account_options *o = &info->options;
+	const struct settings *s = &site.settings;
+
+	(void)json_object_set_new(object, "file_sent", json_boolean(o->file_sent));
+	(void)json_object_set_new(object, "detail_folders", json_boolean(o->detail_folders));
+	(void)json_object_set_new(object, "undo_seconds", in_force(o->undo_seconds, s->submission.undo / 1000));
+	(void)json_object_set_new(
+	        object, "recipients_a_day", in_force(o->recipients_a_day, s->submission.recipients_a_day));
+	(void)json_object_set_new(
+	        object, "new_recipients_a_day", in_force(o->new_recipients_a_day, s->submission.new_recipients_a_day));
+}
+
 static bool add_row(void *arg, const struct account_info *info)
 {
 	return json_array_append_new(arg, account_row(info)) == 0;
@@ -158,6 +178,11 @@ static const struct column show_columns[] = {
 	{ "bytes", "Stored", COLUMN_SIZE },
 	{ "quota", "Quota", COLUMN_SIZE },
 	{ "quota_messages", "Quota messages", COLUMN_NUMBER },
+	{ "file_sent", "Sent is filed", COLUMN_YES },
+	{ "detail_folders", "user+folder@", COLUMN_YES },
+	{ "undo_seconds", "Undo seconds", COLUMN_NUMBER },
+	{ "recipients_a_day", "Recipients/day", COLUMN_NUMBER },
+	{ "new_recipients_a_day", "New of them", COLUMN_NUMBER },
 };
 
 static const struct column mailbox_columns[] = {
@@ -183,6 +208,7 @@ static json_t *describe(const struct account_info *info, enum exit_code *code)
 	struct error err;
 	bool ok = account_open(site.store, info->id, &account, &err);
 
+	add_options(info, object);
 	if (ok) {
 		ok = account_usage(account, &usage, &err) && mailbox_list(account, add_mailbox, mailboxes, &err);
 		account_release(&account);

@@ -11,6 +11,7 @@
 
 #define COLUMNS_MAX 16
 #define CELL_MAX    400
+#define LABEL_WIDTH 18
 
 enum exit_code output_text(const char *text)
 {
@@ -20,19 +21,23 @@ enum exit_code output_text(const char *text)
 	return CLI_FAILED;
 }
 
-/* Terminals obey control characters; nothing that is stored shall move somebody's cursor. */
-static void copy_printable(const char *text, char *out, size_t size)
+/* Terminals obey control characters; nothing that is stored shall move somebody's cursor. Never half a UTF-8 character at the end. */
+void output_printable(struct span text, char *out, size_t size)
 {
 	size_t length = 0;
 
-	for (; *text != '\0' && length + 1 < size; text++) {
-		unsigned char c = (unsigned char)*text;
-		out[length++] = c < 0x20 || c == 0x7f ? '?' : *text;
+	for (size_t i = 0; i < text.len && length + 1 < size; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		out[length++] = c < 0x20 || c == 0x7f ? '?' : text.ptr[i];
+	}
+	if (length < text.len) {
+		while (length > 0 && ((unsigned char)text.ptr[length] & 0xc0) == 0x80)
+			length--;
 	}
 	out[length] = '\0';
 }
 
-static void duration_cell(json_int_t ms, char *out, size_t size)
+void output_duration(int64_t ms, char *out, size_t size)
 {
 	long long seconds = (long long)(ms / 1000);
 
@@ -46,7 +51,7 @@ static void duration_cell(json_int_t ms, char *out, size_t size)
 		(void)snprintf(out, size, "%llds", seconds);
 }
 
-static void date_cell(json_int_t ms, char *out, size_t size)
+void output_date(int64_t ms, char *out, size_t size)
 {
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm parts;
@@ -56,19 +61,33 @@ static void date_cell(json_int_t ms, char *out, size_t size)
 }
 
 /* Sizes for people: exact below 10 K, else with one digit after the point. */
-static void size_cell(json_int_t bytes, char *out, size_t size)
+void output_size(uint64_t bytes, char *out, size_t size)
 {
 	static const char units[] = "KMGTP";
 	double value = (double)bytes / 1024;
 	size_t unit = 0;
 
 	if (bytes < 10240) {
-		(void)snprintf(out, size, "%lld", (long long)bytes);
+		(void)snprintf(out, size, "%llu", (unsigned long long)bytes);
 		return;
 	}
 	for (; value >= 1024 && units[unit + 1] != '\0'; unit++)
 		value /= 1024;
 	(void)snprintf(out, size, "%.1f%c", value, units[unit]);
+}
+
+void output_number(uint64_t number, char *out, size_t size)
+{
+	char digits[24];
+	int count = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
+	size_t at = 0;
+
+	for (int i = 0; i < count && at + 2 < size; i++) {
+		if (i > 0 && (count - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = '\0';
 }
 
 static void cell(const json_t *row, const struct column *column, char *out, size_t size)
@@ -80,15 +99,15 @@ static void cell(const json_t *row, const struct column *column, char *out, size
 	if (value == NULL || json_is_null(value))
 		(void)snprintf(out, size, "-");
 	else if (json_is_string(value))
-		copy_printable(json_string_value(value), out, size);
+		output_printable(span_make(json_string_value(value), json_string_length(value)), out, size);
 	else if (json_is_boolean(value))
 		(void)snprintf(out, size, "%s", json_is_true(value) ? "yes" : "no");
 	else if (column->kind == COLUMN_SIZE)
-		size_cell(number, out, size);
+		output_size((uint64_t)number, out, size);
 	else if (column->kind == COLUMN_DURATION)
-		duration_cell(number, out, size);
+		output_duration(number, out, size);
 	else if (column->kind == COLUMN_DATE)
-		date_cell(number, out, size);
+		output_date(number, out, size);
 	else
 		(void)snprintf(out, size, "%lld", (long long)number);
 }
@@ -145,7 +164,7 @@ static void table_text(const json_t *rows, const struct column *columns, size_t 
 	}
 }
 
-static enum exit_code print_json(const json_t *value)
+enum exit_code output_json(json_t *value)
 {
 	char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	enum exit_code code = CLI_FAILED;
@@ -153,6 +172,7 @@ static enum exit_code print_json(const json_t *value)
 	if (text != NULL && output_text(text) == CLI_OK)
 		code = output_text("\n");
 	free(text);
+	json_decref(value);
 	return code;
 }
 
@@ -161,14 +181,12 @@ enum exit_code output_list(json_t *rows, const struct column *columns, size_t co
 	struct buffer text;
 	enum exit_code code;
 
-	if (as_json) {
-		code = print_json(rows);
-	} else {
-		buffer_init(&text, 256 * MIB);
-		table_text(rows, columns, count < COLUMNS_MAX ? count : COLUMNS_MAX, &text);
-		code = output_text(buffer_text(&text));
-		buffer_free(&text);
-	}
+	if (as_json)
+		return output_json(rows);
+	buffer_init(&text, 256 * MIB);
+	table_text(rows, columns, count < COLUMNS_MAX ? count : COLUMNS_MAX, &text);
+	code = output_text(buffer_text(&text));
+	buffer_free(&text);
 	json_decref(rows);
 	return code;
 }
@@ -179,18 +197,16 @@ enum exit_code output_object(json_t *object, const struct column *columns, size_
 	char value[CELL_MAX];
 	enum exit_code code;
 
-	if (as_json) {
-		code = print_json(object);
-	} else {
-		buffer_init(&text, MIB);
-		for (size_t c = 0; c < count; c++) {
-			cell(object, &columns[c], value, sizeof(value));
-			(void)buffer_printf(
-			        &text, "%s:%*s%s\n", columns[c].title, 16 - (int)width_of(columns[c].title), "", value);
-		}
-		code = output_text(buffer_text(&text));
-		buffer_free(&text);
+	if (as_json)
+		return output_json(object);
+	buffer_init(&text, MIB);
+	for (size_t c = 0; c < count; c++) {
+		cell(object, &columns[c], value, sizeof(value));
+		(void)buffer_printf(&text, "%s:%*s%s\n", columns[c].title,
+		        LABEL_WIDTH - (int)width_of(columns[c].title), "", value);
 	}
+	code = output_text(buffer_text(&text));
+	buffer_free(&text);
 	json_decref(object);
 	return code;
 }

@@ -94,6 +94,10 @@ static bool open_files(unsigned needs, struct site *site, struct error *err)
 		return false;
 	if ((needs & SITE_CREDENTIALS) && !credentials_open(s->server.data_dir, &site->credentials, err))
 		return false;
+	if ((needs & SITE_QUEUE) && !queue_open(s->server.data_dir, &site->queue, err))
+		return false;
+	if ((needs & SITE_RELAY) && !relay_store_open(s->server.data_dir, &site->relay, err))
+		return false;
 	return !(needs & SITE_STORE) || store_open(&store, &site->store, err);
 }
 
@@ -105,6 +109,8 @@ enum exit_code site_open(const struct cli *cli, unsigned needs, struct site *sit
 	site->directory = NULL;
 	site->credentials = NULL;
 	site->store = NULL;
+	site->queue = NULL;
+	site->relay = NULL;
 	code = site_load(cli, &site->settings);
 	if (code != CLI_OK)
 		return code;
@@ -119,6 +125,10 @@ enum exit_code site_open(const struct cli *cli, unsigned needs, struct site *sit
 
 void site_close(struct site *site)
 {
+	if (site->queue != NULL)
+		queue_close(&site->queue);
+	if (site->relay != NULL)
+		relay_store_close(&site->relay);
 	if (site->store != NULL)
 		store_close(&site->store);
 	if (site->credentials != NULL)

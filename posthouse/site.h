@@ -10,17 +10,21 @@
 #include "posthouse/cli.h"
 #include "storage/credentials.h"
 #include "storage/directory.h"
+#include "storage/queue.h"
+#include "storage/relay_store.h"
 #include "storage/store.h"
 
 #define SITE_PATH_MAX 512
 
-enum site_need { SITE_DIRECTORY = 1, SITE_CREDENTIALS = 2, SITE_STORE = 4 };
+enum site_need { SITE_DIRECTORY = 1, SITE_CREDENTIALS = 2, SITE_STORE = 4, SITE_QUEUE = 8, SITE_RELAY = 16 };
 
 struct site {
 	struct settings settings;
 	struct directory *directory;
 	struct credentials *credentials;
 	struct store *store;
+	struct queue *queue;
+	struct relay_store *relay;
 };
 
 /* Reads the config file; prints every mistake in it. */
