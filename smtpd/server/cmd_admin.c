@@ -97,7 +97,7 @@ static bool is_etrn_domain(const struct smtp_session *s, struct span domain)
 
 static void start_queue(struct smtp_session *s)
 {
-	const struct queue_filter filter = { .recipient = span_of(s->question), .held = 0 };
+	const struct queue_filter filter = { .recipient = span_of(s->question), .tried = true }; /* undo times stay */
 
 	s->number = 0;
 	(void)queue_retry(s->server->accept.queue, &filter, clock_wall_ms(), &s->number, &s->job_error);
