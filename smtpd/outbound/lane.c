@@ -83,6 +83,7 @@ static void go_down(struct lane *lane, const struct outcome *outcome, const stru
 	lane->failed_peer = *peer;
 	lane->down = outcome->kind == OUTCOME_AGAIN; /* what is refused for good is asked anew for each message */
 	lane->failed_at_ms = relay_clock_due(&relay->clock);
+	lane->hold_ms = clock_mono_ms() + RELAY_DOWN_HOLD_MS;
 	lane->retry_at_ms = clock_mono_ms() + (wait < RELAY_BACKOFF_MAX_MS ? wait : RELAY_BACKOFF_MAX_MS);
 	while ((parcel = parcel_list_take(&lane->waiting)) != NULL)
 		share_failure(lane, parcel);
@@ -284,7 +285,8 @@ void lane_pump(struct lane *lane)
 	struct scheduler *scheduler = lane->destination->relay->scheduler;
 	struct link *link;
 
-	if (scheduler->draining || finisher_in_trouble(lane->destination->relay->finisher))
+	if (scheduler->draining || finisher_in_trouble(lane->destination->relay->finisher) ||
+	        (lane->down && clock_mono_ms() < lane->hold_ms)) /* the sweep comes back */
 		return;
 	while (lane->waiting.first != NULL && wants_link(lane) && has_route(lane)) {
 		link = link_reuse(scheduler, lane, lane->route);

@@ -40,7 +40,8 @@ struct lane {
 	struct outcome failure;
 	struct peer failed_peer;
 	int64_t failed_at_ms; /* as the queue counts: relay_clock_due() */
-	int64_t retry_at_ms;  /* monotonic */
+	int64_t retry_at_ms;  /* monotonic: for what is new */
+	int64_t hold_ms;      /* monotonic: for all: what becomes due one after the other is one try */
 	unsigned failures;    /* one after the other */
 };
 

@@ -877,7 +877,7 @@ static int64_t good_ones_take(bool with_bad)
 	for (int round = 0; round < 20; round++)
 		for (size_t i = 5; i < far_count; i++)
 			add_rows(fars[i].domain, 1);
-	run_for(8000); /* the bad ones hold all that they can get */
+	run_for(45000); /* the bad ones hold all that they can get */
 	start = mono_ms;
 	for (int round = 0; round < 600; round++)
 		for (size_t i = 0; i < 5; i++)
@@ -908,7 +908,7 @@ static void fairness(void **state)
 	assert_int_equal(twice, 0);
 	for (size_t i = 0; i < far_count; i++)
 		if (fars[i].kind == FAR_REFUSES || fars[i].kind == FAR_SILENT || fars[i].kind == FAR_BUSY)
-			assert_true(fars[i].dials <= 3); /* not one for each message */
+			assert_true(fars[i].dials <= 5); /* not one for each message */
 	for (size_t i = 0; i < row_count; i++)
 		if (far_of(rows[i].domain)->kind == FAR_REFUSES || far_of(rows[i].domain)->kind == FAR_UNKNOWN)
 			assert_true(rows[i].attempts >= 1 && !rows[i].gone && rows[i].next_ms > NOW + 50000);
