@@ -5,12 +5,15 @@
 #include "net/daemon.h"
 #include "smtpd/server/session.h"
 
+#include <stdio.h>
+
 #define WORKER_THREADS 16 /* many waiting writers make one sync cheaper than few (design.md §5); idle ones end */
 
 _Static_assert(SETTINGS_CERTIFICATES_MAX <= TLS_CERTIFICATES_MAX, "all that the settings have can be served");
 
 struct program {
 	struct settings settings;
+	char exempt[2 * SETTINGS_LIST_MAX];
 	struct smtp_server server;
 	uv_timer_t flush_timer;
 	bool flush_timer_open;
@@ -23,6 +26,7 @@ static const struct daemon_port ports[] = {
 	{ "submission", false, PORT_SUBMIT },
 	{ "submissions", true, PORT_SUBMIT_TLS },
 	{ "sendmail", false, PORT_LOCAL },
+	{ "lmtp", false, PORT_DELIVER },
 };
 
 /* The store without auth.db. */
@@ -31,8 +35,20 @@ static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare",
 	"/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock", NULL };
 static const char *const readable[] = { "/proc/self/fd", NULL }; /* linkat(2) of an unnamed spool file */
 
-static void take_frame(const struct settings *settings, struct daemon_settings *out)
+/* A proxy's connections count for those who come through it, once it has said who that is. */
+static struct span exempt_networks(struct program *program)
 {
+	const struct settings *settings = &program->settings;
+
+	(void)snprintf(program->exempt, sizeof(program->exempt), "%s %s", settings->limits.unlimited_networks,
+	        settings->smtp.proxy_networks);
+	return span_of(program->exempt);
+}
+
+static void take_frame(struct program *program, struct daemon_settings *out)
+{
+	const struct settings *settings = &program->settings;
+
 	out->user = settings->server.user;
 	out->data_dir = settings->server.data_dir;
 	out->hostname = settings->server.hostname;
@@ -40,7 +56,7 @@ static void take_frame(const struct settings *settings, struct daemon_settings *
 	out->limits = (struct limiter_settings) {
 		.per_address = settings->limits.connections_per_address,
 		.total = settings->limits.connections,
-		.exempt = span_of(settings->limits.unlimited_networks),
+		.exempt = exempt_networks(program),
 	};
 	out->pair_count = settings->tls.pair_count;
 	for (size_t i = 0; i < out->pair_count; i++)
@@ -79,7 +95,7 @@ static bool configure(void *arg, const char *config_path, struct daemon_settings
 
 	if (!settings_load(config_path, &program->settings, err))
 		return false;
-	take_frame(&program->settings, out);
+	take_frame(program, out);
 	take_settings(&program->settings, &program->server.settings);
 	return true;
 }
@@ -137,6 +153,11 @@ static void on_empty(void *arg)
 	daemon_end(arg);
 }
 
+static bool take_networks(struct span text, struct smtp_networks *out, struct error *err)
+{
+	return network_parse_list(text, out->list, &out->count, err);
+}
+
 static bool start(void *arg, struct daemon *daemon, struct error *err)
 {
 	struct program *program = arg;
@@ -146,8 +167,9 @@ static bool start(void *arg, struct daemon *daemon, struct error *err)
 	server->pool = daemon_pool(daemon);
 	server->on_empty = on_empty;
 	server->arg = daemon;
-	if (!network_parse_list(
-	            server->settings.relay_networks, server->relay_networks, &server->relay_network_count, err))
+	if (!take_networks(server->settings.relay_networks, &server->relay, err) ||
+	        !take_networks(server->settings.xclient_networks, &server->xclient, err) ||
+	        !take_networks(server->settings.proxy_networks, &server->proxy, err))
 		return false;
 	start_flushing(program, daemon_loop(daemon));
 	return auth_client_new_in(daemon_loop(daemon), program->settings.server.data_dir, &server->auth, err);

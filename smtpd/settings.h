@@ -52,10 +52,11 @@ struct smtpd_settings {
 #define HARVEST_MAX       100
 
 /* A message */
-#define RCPTS_MAX           10000     /* recipients that the sender writes; [smtp] max_recipients may ask for fewer */
-#define ACCOUNTS_MAX        4096      /* accounts that one message may reach, over all its recipients */
-#define REMOTES_MAX         5000      /* addresses elsewhere, the same; together below QUEUE_RECIPIENTS_MAX */
-#define COMMAND_READ_SIZE   (4 * KIB) /* before login one session costs at most 16 KiB */
+#define RCPTS_MAX           10000       /* recipients that the sender writes; [smtp] max_recipients may ask for fewer */
+#define ACCOUNTS_MAX        4096        /* accounts that one message may reach, over all its recipients */
+#define LINKS_MAX           (100 * KIB) /* from RCPTs to accounts: LMTP */
+#define REMOTES_MAX         5000        /* addresses elsewhere, the same; together below QUEUE_RECIPIENTS_MAX */
+#define COMMAND_READ_SIZE   (4 * KIB)   /* before login one session costs at most 16 KiB */
 #define DATA_READ_SIZE      (64 * KIB)
 #define DATA_CHUNK_MAX      (64 * KIB) /* handed to the disk at once */
 #define DATA_DISCARD_FACTOR 4          /* a message over the limit is read to this many times the limit, then cut off */

@@ -44,11 +44,8 @@ void conn_address_text(const struct sockaddr *address, char out[CONN_ADDRESS_TEX
 		snprintf(out, CONN_ADDRESS_TEXT, "local");
 }
 
-static void set_addresses(struct conn *conn, const struct sockaddr *peer)
+static void set_peer(struct conn *conn, const struct sockaddr *peer)
 {
-	struct sockaddr_storage local = { .ss_family = AF_UNSPEC };
-	socklen_t len = sizeof(local);
-
 	if (peer->sa_family == AF_INET)
 		memcpy(&conn->peer.in4, peer, sizeof(conn->peer.in4));
 	else if (peer->sa_family == AF_INET6)
@@ -56,6 +53,23 @@ static void set_addresses(struct conn *conn, const struct sockaddr *peer)
 	else
 		conn->peer.any.sa_family = peer->sa_family;
 	conn_address_text(&conn->peer.any, conn->peer_text);
+}
+
+bool conn_set_peer(struct conn *conn, const struct sockaddr *peer, struct error *err)
+{
+	CHECK(peer->sa_family == AF_INET || peer->sa_family == AF_INET6);
+	if (conn->limiter != NULL && conn->slot != NULL && !limiter_move(conn->limiter, conn->slot, peer, err))
+		return false;
+	set_peer(conn, peer);
+	return true;
+}
+
+static void set_addresses(struct conn *conn, const struct sockaddr *peer)
+{
+	struct sockaddr_storage local = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(local);
+
+	set_peer(conn, peer);
 	if (getsockname(conn->fd, (struct sockaddr *)&local, &len) != 0)
 		local.ss_family = AF_UNSPEC;
 	conn_address_text((struct sockaddr *)&local, conn->local_text);
@@ -218,6 +232,12 @@ struct conn *conn_new(uv_loop_t *loop, const struct conn_origin *origin)
 	buffer_init(&conn->cipher, CONN_CIPHER_MAX);
 	set_addresses(conn, origin->peer);
 	return conn;
+}
+
+void conn_hold_tls(struct conn *conn)
+{
+	CHECK(conn->handler == NULL);
+	conn->implicit_tls = false;
 }
 
 void conn_start(struct conn *conn, const struct conn_handler *handler, void *session, size_t line_limit)

@@ -70,6 +70,10 @@ struct conn_handler {
  * 30 s, here or after conn_start_tls(), ends the conn with CONN_END_TIMEOUT. */
 void conn_start(struct conn *conn, const struct conn_handler *handler, void *session, size_t line_limit);
 
+/* Before conn_start(): implicit TLS does not begin by itself; the session calls conn_start_tls() when it has read what comes before, and
+ * not one octet more (conn_set_read_size). */
+void conn_hold_tls(struct conn *conn);
+
 void conn_set_mode(struct conn *conn, enum conn_mode mode);
 void conn_set_line_limit(struct conn *conn, size_t octets); /* e.g. longer in AUTH (RFC 4954 §4), or after login */
 /* How many bytes one read may take; small before login (the 16 KiB budget), up to 64 KiB after. Default 4 KiB. */
@@ -124,6 +128,9 @@ void conn_set_evictable(struct conn *conn, bool evictable);
 
 const char *conn_peer_text(const struct conn *conn); /* "192.0.2.1" or "2001:db8::1" */
 const struct sockaddr *conn_peer(const struct conn *conn);
+/* Where the peer really is, as a proxy that is trusted said; from here on this is what the calls above tell, and what the limiter counts.
+ * IPv4 or IPv6. ERR_LIMIT: that address has too many connections, ERR_NO_MEMORY; then nothing has changed. */
+bool conn_set_peer(struct conn *conn, const struct sockaddr *peer, struct error *err);
 const char *conn_local_text(const struct conn *conn);
 /* Who is at the other end of a Unix socket, as the kernel says; false: it is none. */
 bool conn_peer_user(const struct conn *conn, uint32_t *uid);

@@ -330,6 +330,47 @@ void limiter_unshelter(struct limiter *limiter, struct limiter_slot *slot)
 	count_in(limiter, slot);
 }
 
+static void change_address(struct limiter *limiter, struct limiter_slot *slot, struct limiter_address *to)
+{
+	struct limiter_address *from = slot->address;
+	bool waits = slot->before_login, sheltered = slot->sheltered;
+
+	leave_shelter(slot);
+	count_out(limiter, slot);
+	from->slots--;
+	address_put(limiter, from);
+	slot->address = to;
+	to->slots++;
+	if (waits)
+		count_in(limiter, slot);
+	slot->sheltered = sheltered;
+	to->sheltered += sheltered;
+}
+
+bool limiter_move(struct limiter *limiter, struct limiter_slot *slot, const struct sockaddr *peer, struct error *err)
+{
+	bool counts = slot->before_login || slot->sheltered;
+	uint8_t key[NETWORK_KEY_LEN];
+	struct limiter_address *to;
+	bool ok = false;
+
+	network_key(peer, key);
+	to = address_get(limiter, key);
+	if (to == slot->address)
+		return true;
+	if (to == NULL || !heap_reserve(limiter))
+		error_set(err, ERR_NO_MEMORY, "out of memory");
+	else if (counts && is_over_limit(limiter, to, peer))
+		error_set(err, ERR_LIMIT, "too many connections from one address");
+	else
+		ok = true;
+	if (ok)
+		change_address(limiter, slot, to);
+	else if (to != NULL)
+		address_put(limiter, to);
+	return ok;
+}
+
 void limiter_remove(struct limiter *limiter, struct limiter_slot **slot_ptr)
 {
 	struct limiter_slot *slot = *slot_ptr;

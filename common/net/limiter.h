@@ -33,6 +33,8 @@ void limiter_logged_in(struct limiter *limiter, struct limiter_slot *slot);
  * logged in or has been chosen already. After it the session counts as its address's youngest. */
 void limiter_shelter(struct limiter *limiter, struct limiter_slot *slot);
 void limiter_unshelter(struct limiter *limiter, struct limiter_slot *slot);
+/* The session is another address's than was thought (a proxy told). ERR_LIMIT: that address has too many; the slot stays as it was. */
+bool limiter_move(struct limiter *limiter, struct limiter_slot *slot, const struct sockaddr *peer, struct error *err);
 void limiter_remove(struct limiter *limiter, struct limiter_slot **slot);
 unsigned limiter_count(const struct limiter *limiter);
 

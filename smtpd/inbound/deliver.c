@@ -15,11 +15,14 @@ bool delivery_wants_sent(const struct delivery *delivery)
 
 void delivery_finish(struct delivery *delivery)
 {
+	if (delivery->results != NULL)
+		each_finish(delivery);
 	story_tell(delivery);
 	delivery->done(delivery->arg, &delivery->outcome);
 	prepared_free(&delivery->prepared);
 	letters_free(&delivery->letters);
 	free(delivery->failed);
+	free(delivery->results);
 	free(delivery);
 }
 
@@ -80,8 +83,6 @@ static void queue_failed(struct delivery *delivery)
 
 static void some_took_it(struct delivery *delivery)
 {
-	if (delivery->request.mail->smtputf8)
-		delivery->prepared.flags |= QUEUE_SMTPUTF8; /* for the report that may come of it */
 	if (mark_failed(delivery)) {
 		queue_start(delivery);
 		return;
@@ -94,7 +95,9 @@ void delivery_parts_done(struct delivery *delivery)
 {
 	size_t good = count_good(delivery);
 
-	if (good == 0)
+	if (delivery->results != NULL)
+		each_parts_done(delivery);
+	else if (good == 0)
 		delivery_finish(delivery);
 	else if (delivery_wants_sent(delivery) && delivery->sent_part.delivery == NULL)
 		parts_file_sent(delivery); /* and comes back */
@@ -112,7 +115,9 @@ void delivery_queued(struct delivery *delivery)
 
 	delivery->outcome.queued = delivery->error.code == ERR_NONE;
 	delivery->outcome.limited = delivery->prepared.limited;
-	if (after_parts && delivery->outcome.queued) {
+	if (delivery->results != NULL)
+		each_queued(delivery);
+	else if (after_parts && delivery->outcome.queued) {
 		error_clear(&delivery->outcome.error);
 		all_took_it(delivery);
 	} else if (after_parts) {
@@ -130,6 +135,8 @@ void delivery_queued(struct delivery *delivery)
 
 static bool goes_to_queue(const struct delivery_request *request)
 {
+	if (request->each)
+		return request->envelope->target_count == 0;
 	return request->envelope->remote_count > 0 || request->envelope->wants_success || request->not_before_ms > 0;
 }
 
@@ -152,7 +159,11 @@ static struct delivery *delivery_new(const struct delivery_request *request, del
 		delivery->parts[i].delivery = delivery;
 		delivery->parts[i].target = &request->envelope->targets[i];
 	}
-	return delivery;
+	if (!request->each || each_new(delivery))
+		return delivery;
+	prepared_free(&delivery->prepared);
+	free(delivery);
+	return NULL;
 }
 
 bool deliver_start(const struct delivery_request *request, deliver_done *done, void *arg)

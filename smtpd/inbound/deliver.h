@@ -16,6 +16,10 @@
  * operation id, BLAKE2b-128 over sender, account and the octets received; the retry finds it and does nothing there. Every delivery
  * looks for its id. Once all have the message the id is taken back: who sends the same octets again means it.
  *
+ * LMTP (request.each) is told of each RCPT by itself. Who leads to one account fails with it, and the client keeps the message for him
+ * (RFC 2033 §3). Who leads to several, an alias, has it when one of them took it: the others, and addresses elsewhere, are the queue's,
+ * or the client's next try would double it for those who have it.
+ *
  * A report on success (RFC 3461 §5.2.3) is made by the relay in the transaction in which the recipient leaves the queue: so exactly once.
  *
  * The sender's copy of what is queued is a recipient there too, with an operation id; it is filed here under the same id before the
@@ -33,7 +37,9 @@ struct delivery_outcome {
 	bool limited;       /* refused: the account has sent enough for today */
 	bool partial;       /* refused, but some mailboxes took it: the reply must ask for another try */
 	bool queued;        /* (some of) it is in the queue */
-	unsigned already;   /* accounts where an earlier try had succeeded */
+	/* Of each RCPT, in order, where request.each; else NULL. ERR_NONE: its mailboxes have it, or the queue. Then `error` is only one of them. */
+	const struct error *results;
+	unsigned already; /* accounts where an earlier try had succeeded */
 };
 
 typedef void deliver_done(void *arg, const struct delivery_outcome *outcome);

@@ -35,7 +35,8 @@ struct delivery {
 	struct delivery_target sender;
 	uint8_t sent_op_id[OP_ID_LEN]; /* of the sender's copy of what goes through the queue */
 	struct part sent_part;
-	bool *failed; /* by part: goes to the queue */
+	bool *failed;          /* by part: goes to the queue */
+	struct error *results; /* request.each: by RCPT */
 	size_t part_count;
 	struct part parts[];
 };
@@ -52,6 +53,12 @@ void parts_file_sent(struct delivery *delivery); /* the sender's copy, then deli
 /* The same of what is in the queue: now, under the operation id that the queue has for it, then finish. */
 void parts_file_queued_sent(struct delivery *delivery);
 void delivery_parts_done(struct delivery *delivery);
+
+/* deliver_each.c */
+bool each_new(struct delivery *delivery); /* false: out of memory */
+void each_parts_done(struct delivery *delivery);
+void each_queued(struct delivery *delivery);
+void each_finish(struct delivery *delivery); /* fills in the results */
 
 /* deliver_queue.c */
 void queue_start(struct delivery *delivery); /* prepares at need; then delivery_queued() */

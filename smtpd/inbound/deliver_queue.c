@@ -18,6 +18,7 @@ static bool make_letters(struct delivery *delivery)
 	};
 	const struct letters_wanted rest = {
 		.targets = delivery->failed,
+		.remotes = delivery->request.each,
 		.sent = delivery->sent_part.delivery != NULL && delivery->sent_part.error.code != ERR_NONE,
 	};
 
@@ -25,8 +26,11 @@ static bool make_letters(struct delivery *delivery)
 	        &delivery->letters, &delivery->error);
 }
 
+/* What the mailboxes did not need to know, the queue does: what the next server must be able to do, also with a report. */
 static bool prepare(struct delivery *delivery)
 {
+	if (delivery->failed != NULL)
+		return prepare_flags(&delivery->request, &delivery->prepared, &delivery->error);
 	if (!delivery->is_prepared)
 		delivery->is_prepared = prepare_for_queue(&delivery->request, &delivery->prepared, &delivery->error);
 	return delivery->is_prepared;
@@ -54,6 +58,8 @@ static bool add_letters(struct delivery **deliveries, size_t count, struct error
 			entries[at++] = &deliveries[i]->letters.items[k].entry;
 	ok = queue_add(queue, entries, total, err);
 	free(entries);
+	if (ok)
+		error_clear(err);
 	return ok;
 }
 

@@ -18,6 +18,7 @@ void envelope_free(struct envelope *envelope)
 	free(envelope->rcpts);
 	free(envelope->targets);
 	free(envelope->remotes);
+	free(envelope->links);
 	envelope_init(envelope);
 }
 
@@ -92,6 +93,19 @@ static bool room_for_targets(struct envelope *envelope, size_t count, struct err
 	return more != NULL;
 }
 
+static bool room_for_links(struct envelope *envelope, size_t count, struct error *err)
+{
+	struct envelope_link *more;
+
+	if (!envelope->keeps_links || envelope->link_count + count <= envelope->link_capacity)
+		return true;
+	more = grown(
+	        envelope->links, sizeof(*more), &envelope->link_capacity, envelope->link_count + count, LINKS_MAX, err);
+	if (more != NULL)
+		envelope->links = more;
+	return more != NULL;
+}
+
 static bool room_for_remotes(struct envelope *envelope, size_t count, struct error *err)
 {
 	struct remote_target *more;
@@ -115,12 +129,21 @@ static struct text_at keep(struct envelope *envelope, struct span text)
 
 /* --- adding ------------------------------------------------------------------------------------------------------ */
 
-static bool has_account(const struct envelope *envelope, int64_t id)
+/* Its place among the targets; their number when it is not among them. */
+static size_t find_account(const struct envelope *envelope, int64_t id)
 {
-	for (size_t i = 0; i < envelope->target_count; i++)
-		if (envelope->targets[i].account_id == id)
-			return true;
-	return false;
+	size_t at = 0;
+
+	while (at < envelope->target_count && envelope->targets[at].account_id != id)
+		at++;
+	return at;
+}
+
+static void add_link(struct envelope *envelope, size_t target)
+{
+	if (envelope->keeps_links)
+		envelope->links[envelope->link_count++] =
+		        (struct envelope_link) { (uint32_t)envelope->rcpt_count, (uint32_t)target };
 }
 
 static void add_accounts(struct envelope *envelope, const struct resolution *resolution)
@@ -128,7 +151,10 @@ static void add_accounts(struct envelope *envelope, const struct resolution *res
 	struct text_at detail = { 0, 0 };
 
 	for (size_t i = 0; i < resolution->count; i++) {
-		if (has_account(envelope, resolution->targets[i].account_id))
+		size_t at = find_account(envelope, resolution->targets[i].account_id);
+
+		add_link(envelope, at);
+		if (at < envelope->target_count)
 			continue;
 		if (resolution->targets[i].detail_folders && detail.len == 0)
 			detail = keep(envelope, span_of(resolution->detail));
@@ -179,13 +205,14 @@ static void add_forwards(struct envelope *envelope, const struct resolution *res
 
 /* What was there before a step that failed. */
 struct mark {
-	size_t targets, remotes, texts;
+	size_t targets, remotes, links, texts;
 };
 
 static bool take_back(struct envelope *envelope, struct mark mark, struct error *err)
 {
 	envelope->target_count = mark.targets;
 	envelope->remote_count = mark.remotes;
+	envelope->link_count = mark.links;
 	envelope->texts.len = mark.texts;
 	envelope->texts.failed = false;
 	return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
@@ -194,10 +221,12 @@ static bool take_back(struct envelope *envelope, struct mark mark, struct error 
 bool envelope_add(
         struct envelope *envelope, const struct rcpt_args *rcpt, const struct routing *routing, struct error *err)
 {
-	struct mark mark = { envelope->target_count, envelope->remote_count, envelope->texts.len };
+	struct mark mark = { envelope->target_count, envelope->remote_count, envelope->link_count,
+		envelope->texts.len };
 	struct envelope_rcpt added = { .notify = rcpt->notify };
 
 	if (!room_for_rcpt(envelope, err) || !room_for_targets(envelope, routing->resolution.count, err) ||
+	        !room_for_links(envelope, routing->resolution.count, err) ||
 	        !room_for_remotes(envelope, 1 + routing->resolution.remote_count, err))
 		return false;
 	added.address = keep(envelope, rcpt->recipient.mailbox);

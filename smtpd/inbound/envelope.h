@@ -41,6 +41,12 @@ struct remote_target {
 	uint32_t rcpt;
 };
 
+/* That a RCPT leads to an account, which may be another's target too. */
+struct envelope_link {
+	uint32_t rcpt;
+	uint32_t target;
+};
+
 struct envelope {
 	struct buffer texts;
 	struct envelope_rcpt *rcpts;
@@ -49,6 +55,9 @@ struct envelope {
 	size_t target_count, target_capacity;
 	struct remote_target *remotes;
 	size_t remote_count, remote_capacity;
+	bool keeps_links; /* set by who wants to know of each RCPT what became of it: LMTP */
+	struct envelope_link *links;
+	size_t link_count, link_capacity;
 	bool wants_success; /* somebody asked for NOTIFY=SUCCESS */
 };
 

@@ -26,6 +26,13 @@ static bool no_memory(struct error *err)
 	return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
 }
 
+/* Whoever looks at *err alone must find nothing of a look-up that found nothing on the way. */
+static bool done(struct error *err)
+{
+	error_clear(err);
+	return true;
+}
+
 /* --- the header ---------------------------------------------------------------------------------------------------- */
 
 /* The header block of the message as received, at most HEADER_BLOCK_MAX octets of it. */
@@ -130,7 +137,7 @@ bool prepare_for_mailboxes(const struct delivery_request *request, struct prepar
 	buffer_init(&header, HEADER_BLOCK_MAX + READ_PIECE);
 	ok = read_header(request->spool, &header, err) && check_header(request, buffer_span(&header), out, err);
 	buffer_free(&header);
-	return ok && prepare_summary(request, out, err);
+	return ok && prepare_summary(request, out, err) && done(err);
 }
 
 /* --- for the queue --------------------------------------------------------------------------------------------------- */
@@ -212,19 +219,44 @@ static bool within_limits(const struct delivery_request *request, struct prepare
 	return false;
 }
 
+static bool note_octets(const struct delivery_request *request, struct prepared *out, struct error *err)
+{
+	bool eight_bit;
+
+	if (!has_high_octets(request->spool, &eight_bit, err))
+		return false;
+	out->flags |= eight_bit ? QUEUE_8BIT : 0;
+	return true;
+}
+
+static void note_header(const struct delivery_request *request, struct span header, struct prepared *out)
+{
+	note_message_id(header, out);
+	out->flags = header_flags(request, header);
+}
+
 bool prepare_for_queue(const struct delivery_request *request, struct prepared *out, struct error *err)
 {
 	struct buffer header;
-	bool eight_bit = false, ok;
+	bool ok;
 
 	buffer_init(&header, HEADER_BLOCK_MAX + READ_PIECE);
 	ok = read_header(request->spool, &header, err) && check_header(request, buffer_span(&header), out, err);
-	if (ok) {
-		note_message_id(buffer_span(&header), out);
-		out->flags = header_flags(request, buffer_span(&header));
-	}
+	if (ok)
+		note_header(request, buffer_span(&header), out);
 	buffer_free(&header);
-	ok = ok && has_high_octets(request->spool, &eight_bit, err) && within_limits(request, out, err);
-	out->flags |= eight_bit ? QUEUE_8BIT : 0;
-	return ok;
+	return ok && note_octets(request, out, err) && within_limits(request, out, err) && done(err);
+}
+
+bool prepare_flags(const struct delivery_request *request, struct prepared *out, struct error *err)
+{
+	struct buffer header;
+	bool ok;
+
+	buffer_init(&header, HEADER_BLOCK_MAX + READ_PIECE);
+	ok = read_header(request->spool, &header, err);
+	if (ok)
+		note_header(request, buffer_span(&header), out);
+	buffer_free(&header);
+	return ok && note_octets(request, out, err);
 }

@@ -25,8 +25,9 @@ struct delivery_request {
 	const struct sender_options *options; /* of the account */
 	struct span login;                    /* for the story */
 	bool trusted;                         /* who may relay: what the message lacks is added */
-	int64_t received_ms;                  /* internal date */
-	int64_t not_before_ms;                /* by the wall clock; 0: now */
+	bool each;             /* LMTP: of each RCPT is to be told what became of it; envelope->keeps_links */
+	int64_t received_ms;   /* internal date */
+	int64_t not_before_ms; /* by the wall clock; 0: now */
 };
 
 /* Owner: the caller of prepared_init(), until prepared_free(). */
@@ -49,6 +50,8 @@ void prepared_free(struct prepared *prepared);
 /* Both check the message (accept_message) and write the prefix; a refusal is in *err. */
 bool prepare_for_mailboxes(const struct delivery_request *request, struct prepared *out, struct error *err);
 bool prepare_for_queue(const struct delivery_request *request, struct prepared *out, struct error *err);
+/* What the queue must know of a message that was prepared for mailboxes. */
+bool prepare_flags(const struct delivery_request *request, struct prepared *out, struct error *err);
 /* What mailboxes need of a message that was prepared for the queue. */
 bool prepare_summary(const struct delivery_request *request, struct prepared *out, struct error *err);
 

@@ -12,7 +12,10 @@ const char *trace_protocol(const struct trace *trace)
 		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },             /* RFC 3848 */
 		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } }, /* RFC 6531 §4.3 */
 	};
+	static const char *const lmtp[2][2] = { { "LMTP", "LMTPS" }, { "UTF8LMTP", "UTF8LMTPS" } };
 
+	if (trace->lmtp)
+		return lmtp[trace->smtputf8][trace->tls_version.len > 0];
 	if (!trace->extended)
 		return "SMTP";
 	return names[trace->smtputf8][trace->tls_version.len > 0][trace->authenticated];

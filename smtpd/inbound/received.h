@@ -22,6 +22,7 @@ struct trace {
 	bool extended; /* EHLO was said */
 	bool smtputf8;
 	bool authenticated;
+	bool lmtp;
 	bool local; /* by the sendmail command's socket */
 	uint32_t uid;
 	int64_t unix_seconds;

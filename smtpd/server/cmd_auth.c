@@ -25,13 +25,8 @@ static void auth_end(struct smtp_session *s)
 
 static void logged_in(struct smtp_session *s, const struct auth_answer *answer)
 {
-	s->account_id = answer->account_id;
-	(void)span_copy(span_of(answer->login), s->login, sizeof(s->login)); /* fits: AUTH_LOGIN_MAX */
 	auth_end(s);
-	session_stop_timer(s);
-	conn_set_logged_in(s->conn);
-	conn_set_secret_input(s->conn, false);
-	conn_set_line_limit(s->conn, session_line_limit(s));
+	session_log_in(s, answer->account_id, span_of(answer->login));
 	LOG(LOG_INFO, "smtp.login", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
 	        LOG_TEXT("login", s->login), LOG_NUMBER("account", s->account_id));
 	session_reply(s, 235, "2.7.0", "welcome");
@@ -129,7 +124,7 @@ void cmd_auth(struct smtp_session *s, struct span args)
 
 	if (s->account_id != 0) {
 		session_bad_command(s, 503, "5.5.1", "you are logged in already");
-	} else if (s->port == PORT_MX || s->port == PORT_LOCAL) {
+	} else if (s->port == PORT_MX || s->port == PORT_LOCAL || s->port == PORT_DELIVER) {
 		session_bad_command(s, 502, "5.5.1", "logins belong to the submission ports");
 	} else if (!session_offers_auth(s)) {
 		session_bad_command(s, 538, "5.7.11", "say STARTTLS first: passwords need an encrypted connection");

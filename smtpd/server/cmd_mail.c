@@ -17,8 +17,9 @@ static void check_sender(struct smtp_session *s)
 	const struct accept_context *accept = &s->server->accept;
 	struct sender_request request = request_of(s);
 
-	(void)(accept_sender(accept, &request, &s->job_error) &&
-	        accept_sender_options(accept, s->account_id, &s->transaction->options, &s->job_error));
+	if (accept_sender(accept, &request, &s->job_error) &&
+	        accept_sender_options(accept, s->account_id, &s->transaction->options, &s->job_error))
+		error_clear(&s->job_error); /* of a look that found nothing on the way */
 }
 
 static void sender_checked(struct smtp_session *s)
@@ -52,6 +53,7 @@ void cmd_mail(struct smtp_session *s, struct span args)
 		session_reply(s, 451, "4.3.0", "out of memory, try again later");
 		return;
 	}
+	transaction->envelope.keeps_links = s->port == PORT_DELIVER;
 	session_begin(s, transaction);
 	request = request_of(s);
 	if (!accept_sender_now(&s->server->accept, &request, &err))

@@ -13,6 +13,8 @@ static bool take_client_name(struct smtp_session *s, struct span args)
 	for (size_t i = 0; i < name.len; i++)
 		if (name.ptr[i] <= 32 || name.ptr[i] == 127)
 			return false;
+	if (s->helo_given)
+		return name.len > 0;
 	return name.len > 0 && span_copy(name, s->helo, sizeof(s->helo));
 }
 
@@ -30,7 +32,7 @@ static bool greeted_by(struct smtp_session *s, struct span args, bool extended)
 	return true;
 }
 
-void cmd_ehlo(struct smtp_session *s, struct span args)
+static void greet_extended(struct smtp_session *s, struct span args)
 {
 	struct buffer lines;
 
@@ -42,9 +44,32 @@ void cmd_ehlo(struct smtp_session *s, struct span args)
 	buffer_free(&lines);
 }
 
+/* RFC 2033 §4.1: neither of the two is taken for the other. */
+static bool is_lmtp(struct smtp_session *s)
+{
+	if (s->port != PORT_DELIVER)
+		return false;
+	session_bad_command(s, 500, "5.5.1", "this is LMTP, say LHLO");
+	return true;
+}
+
+void cmd_ehlo(struct smtp_session *s, struct span args)
+{
+	if (!is_lmtp(s))
+		greet_extended(s, args);
+}
+
+void cmd_lhlo(struct smtp_session *s, struct span args)
+{
+	if (s->port == PORT_DELIVER)
+		greet_extended(s, args);
+	else
+		session_bad_command(s, 500, "5.5.1", "this is SMTP, say EHLO");
+}
+
 void cmd_helo(struct smtp_session *s, struct span args)
 {
-	if (greeted_by(s, args, false))
+	if (!is_lmtp(s) && greeted_by(s, args, false))
 		session_reply(s, 250, NULL, "%s", s->server->settings.hostname);
 }
 

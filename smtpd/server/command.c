@@ -37,7 +37,9 @@ static const struct smtp_command commands[] = {
 	{ "TURN", ANY_COMMAND, cmd_not_here, 0 },                                  /* appendix F.1 */
 	{ "ETRN", READY, cmd_etrn, NEEDS_ARGUMENT | BRINGS_NOTHING },              /* RFC 1985 */
 	{ "BDAT", ANY_COMMAND, cmd_bdat, 0 }, /* RFC 3030 §2; in every state, as its octets follow in any case */
-	{ "GET", ANY_COMMAND, cmd_wrong_protocol, 0 }, /* promises.md, "cross-protocol" */
+	{ "LHLO", ANY_COMMAND, cmd_lhlo, BRINGS_NOTHING },           /* RFC 2033 §4.1 */
+	{ "XCLIENT", GREETED | READY, cmd_xclient, NEEDS_ARGUMENT }, /* Postfix's XCLIENT_README */
+	{ "GET", ANY_COMMAND, cmd_wrong_protocol, 0 },               /* promises.md, "cross-protocol" */
 	{ "POST", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "HEAD", ANY_COMMAND, cmd_wrong_protocol, 0 },
 	{ "PUT", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "DELETE", ANY_COMMAND, cmd_wrong_protocol, 0 },
 	{ "PATCH", ANY_COMMAND, cmd_wrong_protocol, 0 }, { "OPTIONS", ANY_COMMAND, cmd_wrong_protocol, 0 },
@@ -56,7 +58,7 @@ static const struct smtp_command *command_find(struct span name)
 static const char *what_is_missing(const struct smtp_session *s, const struct smtp_command *command)
 {
 	if (s->state == GREETED)
-		return "say EHLO first";
+		return s->port == PORT_DELIVER ? "say LHLO first" : "say EHLO first";
 	if (command->states == READY)
 		return "not inside a mail transaction";
 	if (s->state == READY)

@@ -16,6 +16,7 @@ struct smtp_offers extensions_offers(const struct smtp_session *s);
 /* server/cmd_session.c */
 void cmd_ehlo(struct smtp_session *s, struct span args);
 void cmd_helo(struct smtp_session *s, struct span args);
+void cmd_lhlo(struct smtp_session *s, struct span args);
 void cmd_starttls(struct smtp_session *s, struct span args);
 void cmd_rset(struct smtp_session *s, struct span args);
 void cmd_noop(struct smtp_session *s, struct span args);
@@ -30,6 +31,13 @@ void cmd_expn(struct smtp_session *s, struct span args);
 void cmd_etrn(struct smtp_session *s, struct span args);
 bool session_offers_expn(const struct smtp_session *s);
 bool session_offers_etrn(const struct smtp_session *s);
+
+/* server/cmd_xclient.c */
+void cmd_xclient(struct smtp_session *s, struct span args);
+
+/* server/proxy.c: the header that comes before anything else where a proxy connects. */
+void proxy_await(struct smtp_session *s);
+void proxy_receive(struct smtp_session *s, struct span bytes); /* takes them all */
 
 /* server/cmd_auth.c */
 void cmd_auth(struct smtp_session *s, struct span args);

@@ -28,7 +28,24 @@ static bool has_tls(const struct smtp_session *s)
 
 static bool is_submission(const struct smtp_session *s)
 {
-	return s->port != PORT_MX;
+	return s->port != PORT_MX && s->port != PORT_DELIVER;
+}
+
+/* What LMTP delivers is delivered when it is answered (RFC 2033 §3): reports, waiting and hurry are the business of who has the queue. */
+static bool has_queue(const struct smtp_session *s)
+{
+	return s->port != PORT_DELIVER;
+}
+
+static bool may_xclient(const struct smtp_session *s)
+{
+	return s->may_xclient;
+}
+
+static void xclient_value(const struct smtp_session *s, struct buffer *out)
+{
+	(void)s;
+	buffer_append_text(out, " " XCLIENT_ATTRIBUTES);
 }
 
 /* RFC 4865 §4: the longest, in seconds, and the moment that it comes to. */
@@ -65,16 +82,18 @@ static const struct smtp_extension {
 	{ "8BITMIME", always, NULL },                  /* RFC 6152 */
 	{ "ENHANCEDSTATUSCODES", always, NULL },       /* RFC 2034 */
 	{ "HELP", always, NULL },                      /* RFC 5321 §4.1.1.1: all commands that are not required */
-	{ "EXPN", session_offers_expn, NULL }, { "ETRN", session_offers_etrn, NULL }, /* RFC 1985 §5 */
-	{ "SMTPUTF8", always, NULL },                                                 /* RFC 6531 */
-	{ "DSN", always, NULL },                                                      /* RFC 3461 */
-	{ "CHUNKING", always, NULL },                                                 /* RFC 3030 §2 */
-	{ "BINARYMIME", always, NULL },                                               /* RFC 3030 §3 */
-	{ "REQUIRETLS", has_tls, NULL },                                              /* RFC 8689 */
-	{ "FUTURERELEASE", is_submission, future_release_value },                     /* RFC 4865 */
-	{ "DELIVERBY", always, deliver_by_value },                                    /* RFC 2852 */
-	{ "MT-PRIORITY", always, NULL },                                              /* RFC 6710 */
-	{ "LIMITS", always, limits_value },                                           /* RFC 9422 */
+	{ "EXPN", session_offers_expn, NULL },
+	{ "ETRN", session_offers_etrn, NULL },                    /* RFC 1985 §5 */
+	{ "SMTPUTF8", always, NULL },                             /* RFC 6531 */
+	{ "DSN", has_queue, NULL },                               /* RFC 3461 */
+	{ "CHUNKING", always, NULL },                             /* RFC 3030 §2 */
+	{ "BINARYMIME", always, NULL },                           /* RFC 3030 §3 */
+	{ "REQUIRETLS", has_tls, NULL },                          /* RFC 8689 */
+	{ "FUTURERELEASE", is_submission, future_release_value }, /* RFC 4865 */
+	{ "DELIVERBY", has_queue, deliver_by_value },             /* RFC 2852 */
+	{ "MT-PRIORITY", has_queue, NULL },                       /* RFC 6710 */
+	{ "LIMITS", always, limits_value },                       /* RFC 9422 */
+	{ "XCLIENT", may_xclient, xclient_value },
 };
 
 void extensions_list(const struct smtp_session *s, struct buffer *out)
@@ -95,6 +114,7 @@ struct smtp_offers extensions_offers(const struct smtp_session *s)
 		.auth = is_submission(s),
 		.requiretls = has_tls(s),
 		.future_release = is_submission(s),
+		.no_queue = !has_queue(s),
 		.now_ms = clock_wall_ms(),
 	};
 }

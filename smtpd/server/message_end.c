@@ -3,14 +3,27 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "smtpd/inbound/lines.h"
 
 #define NAMES_LOGGED 1024 /* octets of recipients in the log line */
 
+/* RFC 2033 §4.2, §4.3: after the end of data LMTP wants a reply for each recipient that was accepted; a chunk before the last has one. */
+static size_t replies_wanted(const struct smtp_session *s)
+{
+	bool at_end = s->state == RECEIVING || (s->state == CHUNKED && s->chunk.last);
+
+	return s->port == PORT_DELIVER && at_end ? s->transaction->envelope.rcpt_count : 1;
+}
+
 void message_refuse(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
 {
+	size_t replies = replies_wanted(s);
+
 	session_tell_refused(s, stage, err, SPAN_EMPTY);
 	session_refuse(s, stage, err);
+	for (size_t i = 1; i < replies; i++)
+		session_say(s, stage, err);
 	session_end_message(s);
 }
 
@@ -40,6 +53,14 @@ static void log_unanswered(const struct smtp_session *s, const struct delivery_o
 	        LOG_NUMBER("accounts", s->transaction->envelope.target_count), LOG_FAILURE(&outcome->error));
 }
 
+static void forgive(struct smtp_session *s)
+{
+	s->messages++;
+	s->bad_commands = 0;
+	s->idle_commands = 0;
+	s->refusals = 0;
+}
+
 static void accepted(struct smtp_session *s, const struct delivery_outcome *outcome)
 {
 	log_accepted(s, outcome);
@@ -48,10 +69,33 @@ static void accepted(struct smtp_session *s, const struct delivery_outcome *outc
 		session_reply(s, 250, "2.0.0", "queued as %s", s->transaction->id);
 	else
 		session_reply(s, 250, "2.0.0", "delivered, id %s", s->transaction->id);
-	s->messages++;
-	s->bad_commands = 0;
-	s->idle_commands = 0;
-	s->refusals = 0;
+	forgive(s);
+	session_end_message(s);
+}
+
+/* RFC 2033 §4.2: in the order of the RCPTs. */
+static void answer_each(struct smtp_session *s, const struct delivery_outcome *outcome)
+{
+	const struct envelope *envelope = &s->transaction->envelope;
+	size_t good = 0;
+
+	for (size_t i = 0; i < envelope->rcpt_count; i++) {
+		const struct error *err = &outcome->results[i];
+		struct span address = envelope_address(envelope, i);
+
+		if (err->code == ERR_NONE) {
+			session_reply(s, 250, "2.1.5", "<%.*s> has it, id %s",
+			        SPAN_FMT(utf8_is_ascii(address) ? address : SPAN("recipient")), s->transaction->id);
+			good++;
+		} else {
+			session_tell_refused(s, STAGE_DELIVERY, err, address);
+			session_refuse(s, STAGE_DELIVERY, err);
+		}
+	}
+	if (good > 0) {
+		log_accepted(s, outcome);
+		forgive(s);
+	}
 	session_end_message(s);
 }
 
@@ -73,7 +117,9 @@ static void on_delivered(void *arg, const struct delivery_outcome *outcome)
 	if (!session_woken(s))
 		return;
 	conn_set_evictable(s->conn, true);
-	if (outcome->error.code == ERR_NONE)
+	if (outcome->results != NULL)
+		answer_each(s, outcome);
+	else if (outcome->error.code == ERR_NONE)
 		accepted(s, outcome);
 	else
 		refused(s, outcome);
@@ -98,7 +144,8 @@ static void fill_trace(const struct smtp_session *s, struct transaction *t)
 		.recipient = t->envelope.rcpt_count == 1 ? envelope_address(&t->envelope, 0) : SPAN_EMPTY,
 		.tls_version = kept(conn_tls_version(s->conn), t->tls_version, sizeof(t->tls_version)),
 		.tls_cipher = kept(conn_tls_cipher(s->conn), t->tls_cipher, sizeof(t->tls_cipher)),
-		.extended = s->extended,
+		.extended = s->proto_given ? s->esmtp_given : s->extended,
+		.lmtp = s->port == PORT_DELIVER,
 		.smtputf8 = t->mail.smtputf8,
 		.authenticated = s->account_id != 0,
 		.local = s->port == PORT_LOCAL,
@@ -133,6 +180,7 @@ static void deliver(struct smtp_session *s)
 		.options = &transaction->options,
 		.login = span_of(s->login),
 		.trusted = session_may_relay(s),
+		.each = s->port == PORT_DELIVER,
 		.received_ms = now_ms,
 		.not_before_ms = not_before(s, now_ms),
 	};

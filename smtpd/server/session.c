@@ -14,7 +14,7 @@
 
 static const char *port_name(enum smtp_port port)
 {
-	static const char *const names[] = { "smtp", "submission", "submissions", "sendmail" };
+	static const char *const names[] = { "smtp", "submission", "submissions", "sendmail", "lmtp" };
 
 	return names[port];
 }
@@ -37,6 +37,7 @@ static void session_release(struct smtp_session *s)
 	sasl_free(&s->sasl);
 	transaction_free(&s->transaction);
 	rcpt_job_free(&s->rcpt);
+	free(s->xclient);
 	buffer_free(&s->answer);
 	*s->link = s->next;
 	if (s->next != NULL)
@@ -163,7 +164,9 @@ static void send_reply(struct smtp_session *s, struct smtp_reply reply, struct s
 	if (s->ended || s->closing)
 		return;
 	buffer_init(&out, 8 * KIB);
-	if (reply_format(&out, reply, text))
+	if (s->awaits_proxy) /* it would go to the proxy, perhaps where TLS should be */
+		conn_close(s->conn);
+	else if (reply_format(&out, reply, text))
 		conn_write(s->conn, out.data, out.len);
 	else
 		conn_close(s->conn); /* out of memory */
@@ -203,9 +206,10 @@ static void too_many(struct smtp_session *s, const char *what)
 	session_reply(s, 421, "4.7.0", "%s, goodbye", what);
 }
 
+/* Not with a server of the admin's that delivers into us all day. */
 bool session_lose_patience(struct smtp_session *s, unsigned *count, unsigned limit, const char *what)
 {
-	if (++*count <= limit)
+	if (s->port == PORT_DELIVER || ++*count <= limit)
 		return false;
 	too_many(s, what);
 	return true;
@@ -218,6 +222,11 @@ void session_refuse(struct smtp_session *s, enum smtp_stage stage, const struct 
 	log_refusal(s, stage, reply.code, err);
 	if (!session_lose_patience(s, &s->refusals, REFUSALS_MAX, "too many refusals"))
 		send_reply(s, reply, span_of(err->reason));
+}
+
+void session_say(struct smtp_session *s, enum smtp_stage stage, const struct error *err)
+{
+	send_reply(s, reply_for_error(stage, err->code), span_of(err->reason));
 }
 
 void session_tell_refused(struct smtp_session *s, enum smtp_stage stage, const struct error *err, struct span recipient)
@@ -261,16 +270,21 @@ bool session_offers_auth(const struct smtp_session *s)
 	return session_needs_login(s) && session_is_private(s);
 }
 
-bool session_may_relay(const struct smtp_session *s)
+static bool peer_is_in(const struct smtp_session *s, const struct smtp_networks *networks)
 {
 	uint8_t address[NETWORK_KEY_LEN];
 
-	if (s->account_id != 0 || s->port == PORT_LOCAL)
-		return true;
-	if (s->server->relay_network_count == 0)
+	if (networks->count == 0 || s->port == PORT_LOCAL || s->peer_unproven)
 		return false;
 	network_address(conn_peer(s->conn), address);
-	return network_contains(s->server->relay_networks, s->server->relay_network_count, address);
+	return network_contains(networks->list, networks->count, address);
+}
+
+bool session_may_relay(const struct smtp_session *s)
+{
+	if (s->account_id != 0 || s->port == PORT_LOCAL)
+		return true;
+	return s->port != PORT_DELIVER && peer_is_in(s, &s->server->relay);
 }
 
 bool session_needs_login(const struct smtp_session *s)
@@ -297,6 +311,16 @@ void session_end_message(struct smtp_session *s)
 	transaction_free(&s->transaction);
 	if (s->state & IN_TRANSACTION)
 		s->state = READY;
+}
+
+void session_log_in(struct smtp_session *s, int64_t account_id, struct span login)
+{
+	s->account_id = account_id;
+	(void)span_copy(login, s->login, sizeof(s->login)); /* fits: AUTH_LOGIN_MAX */
+	session_stop_timer(s);
+	conn_set_logged_in(s->conn);
+	conn_set_secret_input(s->conn, false);
+	conn_set_line_limit(s->conn, session_line_limit(s));
 }
 
 static void on_login_timeout(uv_timer_t *timer)
@@ -331,6 +355,7 @@ void session_forget_client(struct smtp_session *s)
 	session_end_message(s);
 	forget_login(s);
 	s->extended = false;
+	s->helo_given = s->proto_given = false;
 	s->helo[0] = '\0';
 	s->state = GREETED;
 }
@@ -343,6 +368,11 @@ static void greet(struct smtp_session *s)
 	s->state = GREETED;
 	if (s->server->draining)
 		session_reply(s, 421, "4.3.2", "%s is going down, try again later", s->server->settings.hostname);
+	else if (s->port == PORT_DELIVER && !peer_is_in(s, &s->server->relay)) /* 4yz: the admin can mend it */
+		session_reply(s, 421, "4.7.1", "%s takes mail by LMTP from its relay_networks only",
+		        s->server->settings.hostname);
+	else if (s->port == PORT_DELIVER) /* RFC 2033 §4.1 */
+		session_reply(s, 220, NULL, "%s LMTP Posthouse", s->server->settings.hostname);
 	else /* RFC 5321 §4.3.1: the name first. No version: it would only help those who look for one (§7.5). */
 		session_reply(s, 220, NULL, "%s ESMTP Posthouse", s->server->settings.hostname);
 }
@@ -378,8 +408,14 @@ static void on_line_too_long(void *session)
 static size_t on_bytes(void *session, struct span bytes)
 {
 	struct smtp_session *s = session;
-	size_t consumed = s->ended ? bytes.len : s->chunk.open ? chunk_receive(s, bytes) : data_receive(s, bytes);
+	size_t consumed = bytes.len;
 
+	if (s->ended)
+		return consumed;
+	if (s->awaits_proxy)
+		proxy_receive(s, bytes);
+	else
+		consumed = s->chunk.open ? chunk_receive(s, bytes) : data_receive(s, bytes);
 	session_check(s);
 	return consumed;
 }
@@ -457,15 +493,33 @@ void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port
 	s->started_ms = clock_mono_ms();
 	buffer_init(&s->answer, SESSION_ANSWER_MAX);
 	enlist(server, s);
+	s->awaits_proxy = peer_is_in(s, &server->proxy);
+	if (s->awaits_proxy)
+		conn_hold_tls(conn);
 	conn_start(conn, &handler, s, session_line_limit(s));
+	if (s->awaits_proxy)
+		proxy_await(s);
+	else
+		session_peer_known(s);
+}
+
+void session_peer_known(struct smtp_session *s)
+{
+	const struct smtpd_settings *settings = &s->server->settings;
+
+	s->may_xclient = s->port != PORT_DELIVER && peer_is_in(s, &s->server->xclient);
 	await_login(s);
-	if (port == PORT_SUBMIT_TLS) {
-		conn_set_timeout(conn, server->settings.tls_timeout_ms);
+	conn_set_timeout(s->conn, s->port == PORT_SUBMIT_TLS ? settings->tls_timeout_ms : settings->idle_timeout_ms);
+	if (s->port == PORT_SUBMIT_TLS || (s->port == PORT_LOCAL && !know_user(s)))
 		return;
-	}
-	conn_set_timeout(conn, server->settings.idle_timeout_ms);
-	if (port == PORT_LOCAL && !know_user(s))
-		return;
+	greet(s);
+}
+
+void session_greet_again(struct smtp_session *s)
+{
+	session_forget_client(s);
+	s->bad_commands = s->idle_commands = s->refusals = s->unknown_recipients = s->auth_failures = 0;
+	s->state = CONNECTED;
 	greet(s);
 }
 

@@ -7,7 +7,8 @@
  *   |                     | +-- AUTH --> AUTHENTICATING
  *  CONNECTED              +------------------+
  *
- *  CONNECTED -> GREETED         session_greet          at once, or after the handshake on the port with implicit TLS
+ *  CONNECTED -> GREETED         greet                  at once, or after a proxy's header, the handshake of implicit TLS
+ *  any before MAIL -> CONNECTED session_greet_again    XCLIENT: another client
  *  GREETED -> READY             cmd_ehlo, cmd_helo     RFC 5321 §4.1.1.1
  *  any before MAIL -> GREETED   cmd_starttls           RFC 3207 §4.2: forget all that the client said
  *  READY -> AUTHENTICATING      cmd_auth               RFC 4954 §4
@@ -35,7 +36,9 @@
 #include "smtpd/inbound/recipient_cache.h"
 #include "smtpd/server/reply_for_error.h"
 #include "smtpd/server/transaction.h"
+#include "smtpd/syntax/proxy_header.h"
 #include "smtpd/syntax/reply.h"
+#include "smtpd/syntax/xclient.h"
 
 enum session_state {
 	CONNECTED = 1 << 0,
@@ -55,17 +58,27 @@ enum session_wait { WAIT_NOTHING, WAIT_JOB, WAIT_LOGIN, WAIT_DELAY };
 
 #define SESSION_ANSWER_MAX 900 /* octets of what EXPN tells; fits into one reply of session_reply() */
 
-enum smtp_port { PORT_MX, PORT_SUBMIT, PORT_SUBMIT_TLS, PORT_LOCAL /* the sendmail command's socket */ };
+enum smtp_port {
+	PORT_MX,
+	PORT_SUBMIT,
+	PORT_SUBMIT_TLS,
+	PORT_LOCAL /* the sendmail command's socket */,
+	PORT_DELIVER /* LMTP */
+};
 
 struct smtp_session;
+
+struct smtp_networks {
+	struct network list[NETWORKS_MAX];
+	size_t count;
+};
 
 /* One process's share: what all sessions use. Owner: main.c. */
 struct smtp_server {
 	struct smtpd_settings settings;
 	struct accept_context accept; /* points to settings */
 	struct recipient_cache recipients;
-	struct network relay_networks[NETWORKS_MAX]; /* parsed */
-	size_t relay_network_count;
+	struct smtp_networks relay, xclient, proxy; /* of the settings, parsed */
 	struct worker_pool *pool;
 	struct auth_client *auth;
 	struct smtp_session *sessions; /* all that live */
@@ -87,7 +100,15 @@ struct smtp_session {
 	enum session_wait waiting;
 	bool paused; /* the conn is: while waiting, and until the callback is through */
 
-	/* What the client said; forgotten at STARTTLS */
+	/* What a proxy said before the client could */
+	struct proxy_reader proxy;
+	bool awaits_proxy;  /* its header has to come first */
+	bool peer_unproven; /* the address that we see is the proxy's: nothing is allowed because of it */
+	bool may_xclient;
+	struct xclient_args *xclient; /* while its login is looked up */
+
+	/* What the client said, or XCLIENT for it (then the client does not change it); forgotten at STARTTLS */
+	bool helo_given, proto_given, esmtp_given;
 	bool extended; /* EHLO */
 	char helo[TRACE_HELO_MAX + 1];
 
@@ -163,6 +184,14 @@ void session_end_message(struct smtp_session *s); /* to READY; also when there i
 void session_forget_client(struct smtp_session *s);
 void session_leave_if_draining(struct smtp_session *s); /* between messages: 421 if we are going down */
 size_t session_line_limit(const struct smtp_session *s);
+
+/* The client at this end of the conn is known now: greets it, or lets TLS begin. */
+void session_peer_known(struct smtp_session *s);
+void session_log_in(struct smtp_session *s, int64_t account_id, struct span login);
+/* A new client on the same conn (XCLIENT): all that is known of the last one is forgotten. */
+void session_greet_again(struct smtp_session *s);
+/* The reply for an error and nothing else: it was logged and counted before. */
+void session_say(struct smtp_session *s, enum smtp_stage stage, const struct error *err);
 
 /* May a password be sent here? TLS, or loopback when the admin says so. */
 bool session_is_private(const struct smtp_session *s);

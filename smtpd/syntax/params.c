@@ -285,6 +285,11 @@ static bool offers_all(const struct smtp_offers *offers)
 	return offers->extended;
 }
 
+static bool offers_queue(const struct smtp_offers *offers)
+{
+	return offers->extended && !offers->no_queue;
+}
+
 static bool offers_auth(const struct smtp_offers *offers)
 {
 	return offers->extended && offers->auth;
@@ -311,11 +316,11 @@ static const struct mail_param {
 	{ "BODY", offers_all, param_body, NULL },                      /* RFC 6152 §3 */
 	{ "SMTPUTF8", offers_all, param_smtputf8, NULL },              /* RFC 6531 §3.4 */
 	{ "AUTH", offers_auth, param_auth, NULL },                     /* RFC 4954 §5 */
-	{ "RET", offers_all, param_ret, NULL },                        /* RFC 3461 §4.3 */
-	{ "ENVID", offers_all, param_envid, NULL },                    /* RFC 3461 §4.4 */
+	{ "RET", offers_queue, param_ret, NULL },                      /* RFC 3461 §4.3 */
+	{ "ENVID", offers_queue, param_envid, NULL },                  /* RFC 3461 §4.4 */
 	{ "REQUIRETLS", offers_requiretls, param_requiretls, NULL },   /* RFC 8689 §2 */
-	{ "BY", offers_all, param_by, NULL },                          /* RFC 2852 §4 */
-	{ "MT-PRIORITY", offers_all, param_priority, NULL },           /* RFC 6710 §3 */
+	{ "BY", offers_queue, param_by, NULL },                        /* RFC 2852 §4 */
+	{ "MT-PRIORITY", offers_queue, param_priority, NULL },         /* RFC 6710 §3 */
 	{ "HOLDFOR", offers_future_release, NULL, param_holdfor },     /* RFC 4865 §5 */
 	{ "HOLDUNTIL", offers_future_release, NULL, param_holduntil }, /* RFC 4865 §5 */
 };
@@ -349,7 +354,7 @@ static bool apply_mail_param(
 static bool apply_rcpt_param(
         struct rcpt_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
 {
-	for (size_t i = 0; offers->extended && i < ARRAY_LEN(rcpt_params); i++) {
+	for (size_t i = 0; offers_queue(offers) && i < ARRAY_LEN(rcpt_params); i++) {
 		if (span_equal_nocase(param->keyword, span_of(rcpt_params[i].keyword)))
 			return rcpt_params[i].apply(args, param, err);
 	}

@@ -59,6 +59,7 @@ struct smtp_offers {
 	bool auth;           /* AUTH= is taken, and not believed (RFC 4954 §5) */
 	bool requiretls;     /* there is TLS (RFC 8689 §2) */
 	bool future_release; /* RFC 4865 §4: submission only */
+	bool no_queue;       /* LMTP: neither DSN, DELIVERBY nor MT-PRIORITY */
 	int64_t now_ms;      /* wall clock, for HOLDFOR and HOLDUNTIL */
 };
 

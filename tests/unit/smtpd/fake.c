@@ -4,6 +4,7 @@
 #include "message/summary.h"
 #include "storage/batch.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <stdio.h>
@@ -19,7 +20,14 @@ struct conn {
 	struct buffer in, out;
 	size_t line_limit;
 	enum conn_mode mode;
-	bool paused, finishing, closed_told, tls, tls_pending, skipping, sheltered;
+	size_t read_size;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	} peer;
+	char peer_text[CONN_ADDRESS_TEXT];
+	bool paused, finishing, closed_told, tls, tls_pending, tls_held, skipping, sheltered;
 	struct conn *next;
 };
 
@@ -48,6 +56,13 @@ void conn_set_line_limit(struct conn *conn, size_t octets)
 void conn_set_read_size(struct conn *conn, size_t octets)
 {
 	CHECK(!conn->closed_told && octets > 0);
+	conn->read_size = octets;
+}
+
+void conn_hold_tls(struct conn *conn)
+{
+	CHECK(conn->handler == NULL);
+	conn->tls_held = true;
 }
 
 void conn_pause(struct conn *conn)
@@ -146,21 +161,36 @@ void conn_set_evictable(struct conn *conn, bool evictable)
 const char *conn_peer_text(const struct conn *conn)
 {
 	CHECK(!conn->closed_told);
-	return "192.0.2.7";
+	return conn->peer_text;
 }
 
 const struct sockaddr *conn_peer(const struct conn *conn)
 {
-	static struct sockaddr_in peer = { .sin_family = AF_INET };
-
 	CHECK(!conn->closed_told);
-	peer.sin_addr.s_addr = htonl(0xc0000207); /* 192.0.2.7 */
-	return (const struct sockaddr *)&peer;
+	return &conn->peer.any;
+}
+
+static void set_peer(struct conn *conn, const struct sockaddr *peer)
+{
+	bool is_in4 = peer->sa_family == AF_INET;
+
+	memcpy(&conn->peer, peer, is_in4 ? sizeof(conn->peer.in4) : sizeof(conn->peer.in6));
+	CHECK(inet_ntop(peer->sa_family, is_in4 ? (void *)&conn->peer.in4.sin_addr : (void *)&conn->peer.in6.sin6_addr,
+	              conn->peer_text, sizeof(conn->peer_text)) != NULL);
 }
 
 bool conn_peer_user(const struct conn *conn, uint32_t *uid)
 {
 	*uid = 1000;
+	return true;
+}
+
+bool conn_set_peer(struct conn *conn, const struct sockaddr *peer, struct error *err)
+{
+	CHECK(!conn->closed_told && (peer->sa_family == AF_INET || peer->sa_family == AF_INET6));
+	if (conn->world->address_is_full)
+		return error_set(err, ERR_LIMIT, "too many connections from one address");
+	set_peer(conn, peer);
 	return true;
 }
 
@@ -247,6 +277,7 @@ bool directory_resolve(
 		if (span_equal_nocase(local, SPAN("away")) || span_equal_nocase(local, SPAN("both")))
 			fake_add_remote(out, "away@elsewhere.example",
 			        span_equal_nocase(local, SPAN("away")) ? "away@example.test" : "both@example.test");
+		error_set(err, ERR_NO_SUCH_DOMAIN, "a target that is gone"); /* says nothing when it is true */
 		return true;
 	}
 	return error_set(err, ERR_NO_SUCH_ADDRESS, "nobody");
@@ -263,6 +294,16 @@ bool directory_may_send_as(
 		if (out.targets[i].account_id == id)
 			return true;
 	return error_set(err, ERR_DENIED, "not yours");
+}
+
+bool directory_find_account(
+        struct directory *directory, struct span address, struct account_info *out, struct error *err)
+{
+	(void)directory;
+	*out = (struct account_info) { .id = 1, .disabled = span_equal(address, SPAN("disabled@example.test")) };
+	if (!span_equal(address, SPAN("alice@example.test")) && !out->disabled)
+		return error_set(err, ERR_NO_SUCH_ACCOUNT, "no such account");
+	return span_copy(address, out->address, sizeof(out->address));
 }
 
 bool directory_version(const struct directory *directory, uint64_t *version)
@@ -588,8 +629,8 @@ static bool deliver_line(struct conn *conn)
 
 static bool deliver_bytes(struct conn *conn)
 {
-	char *copy = malloc(conn->in.len);
-	size_t len = conn->in.len, took;
+	size_t len = conn->in.len < conn->read_size ? conn->in.len : conn->read_size, took;
+	char *copy = malloc(len);
 
 	memcpy(copy, conn->in.data, len);
 	took = conn->handler->on_bytes(conn->session, span_make(copy, len));
@@ -687,14 +728,17 @@ void fake_free(struct fake_world *world)
 struct conn *fake_connect(struct fake_world *world, enum smtp_port port)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
+	const struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000207) }; /* 192.0.2.7 */
 
 	conn->world = world;
+	conn->read_size = 4 * KIB;
+	set_peer(conn, (const struct sockaddr *)&peer);
 	buffer_init(&conn->in, 64 * MIB);
 	buffer_init(&conn->out, 64 * MIB);
 	conn->next = all_conns;
 	all_conns = conn;
 	session_start(&world->server, conn, port);
-	conn->tls_pending = port == PORT_SUBMIT_TLS;
+	conn->tls_pending = port == PORT_SUBMIT_TLS && !conn->tls_held;
 	fake_settle(world);
 	return conn;
 }

@@ -55,8 +55,8 @@ static void trusts_the_client(struct fake_world *world)
 {
 	struct error err;
 
-	assert_true(network_parse_list(
-	        SPAN("192.0.2.0/29"), world->server.relay_networks, &world->server.relay_network_count, &err));
+	assert_true(
+	        network_parse_list(SPAN("192.0.2.0/29"), world->server.relay.list, &world->server.relay.count, &err));
 }
 
 static void disk_is_full(struct fake_world *world)
