@@ -36,8 +36,9 @@ static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare",
 	"/queue.db-shm", "/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock",
 	"/relay.db", "/relay.db-wal", "/relay.db-shm", "/relay.db-lock", "/directory.db", "/directory.db-wal",
 	"/directory.db-shm", "/directory.db-lock", NULL };
-static const char *const readable[] = { "/proc/self/fd", "/usr/share/dns",
-	NULL }; /* linkat(2) of an unnamed spool file; root hints */
+/* linkat(2) of an unnamed spool file; root hints; [dns] trust_anchor, once it is known */
+static const char *readable[] = { "/proc/self/fd", "/usr/share/dns", NULL, NULL };
+#define READABLE_ANCHOR 2
 
 static void take_schedule(const struct settings *settings, struct schedule *out)
 {
@@ -75,6 +76,8 @@ static bool configure(void *arg, const char *config_path, struct daemon_settings
 		return false;
 	take_settings(settings, &program->relay_settings);
 	program->relay.settings = &program->relay_settings;
+	if (settings->dns.trust_anchor[0] != '\0')
+		readable[READABLE_ANCHOR] = settings->dns.trust_anchor;
 	out->user = settings->server.user;
 	out->data_dir = settings->server.data_dir;
 	out->hostname = settings->server.hostname;
