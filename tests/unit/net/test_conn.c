@@ -477,6 +477,27 @@ static void a_conn_closed_before_its_start_tells_nobody(void **state)
 	net_test_close(&t);
 }
 
+/* The other end is a socketpair's: no address of its own. */
+static void a_proxy_says_where_the_peer_is(void **state)
+{
+	const struct sockaddr_in in4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6336407) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct net_test t;
+	struct error err;
+
+	net_test_open(&t);
+	net_test_connect(&t, NULL, false);
+	net_test_start(&t, &recorder_handler, 100);
+	assert_string_equal(conn_peer_text(t.recorder.conn), "local");
+	assert_true(conn_set_peer(t.recorder.conn, (const struct sockaddr *)&in4, &err));
+	assert_string_equal(conn_peer_text(t.recorder.conn), "198.51.100.7");
+	assert_false(conn_peer_is_loopback(t.recorder.conn));
+	assert_true(conn_set_peer(t.recorder.conn, (const struct sockaddr *)&in6, &err));
+	assert_string_equal(conn_peer_text(t.recorder.conn), "::1");
+	assert_true(conn_peer_is_loopback(t.recorder.conn));
+	net_test_close(&t);
+}
+
 /* --- time ------------------------------------------------------------------------------------------------------- */
 
 static void silence_times_out_and_activity_does_not(void **state)
@@ -572,6 +593,7 @@ int main(void)
 		cmocka_unit_test(silence_times_out_and_activity_does_not),
 		cmocka_unit_test(without_on_timeout_the_conn_closes_itself),
 		cmocka_unit_test(a_body_that_drips_ends_the_conn),
+		cmocka_unit_test(a_proxy_says_where_the_peer_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,11 @@ static const struct limiter_case {
 	{ 2, 9, "+a +a *1 +a *2 +a -1 +a +a", ". . L L . L" },
 	{ 9, 3, "+a +b +c *1 !1 ^1 *2 *3 +d ^3 +d", ". . . B <3" },
 	{ 9, 2, "+a +a +b *1 ^1 +c", ". . <1 <2" }, /* too late: 1 was chosen before */
+	/* =1l: the first is another address's, as a proxy said */
+	{ 2, 9, "+a +a =1b +a +b +b", ". . = . . L" }, { 2, 9, "+a +a +b =1b +b +a", ". . . = L ." },
+	{ 2, 9, "+a +b +b =1b +a +a", ". . . X . L" }, { 2, 9, "+b +b +a !3 =3b", ". . . =" },
+	{ 2, 9, "+a *1 =1b +b +b ^1", ". = . L" }, { 9, 3, "+a +b +c =1c +d", ". . . = <3" },
+	{ 2, 9, "+a =1a +a +a", ". = . L" }, { 1, 9, "+l +a =2l", ". . =" }, { 9, 2, "+a +b +c =1d", ". . <1 =" },
 	{ 1, 2, "+6 +7 +8", ". L ." },              /* 6 and 7 are of one /64, 8 of another */
 };
 
@@ -138,6 +143,13 @@ static void add(struct limiter *limiter, const char *from, struct limiter_slot *
 		buffer_printf(said, "<%zu", (size_t)evict);
 }
 
+static void move(struct limiter *limiter, const char *to, struct limiter_slot *slot, struct buffer *said)
+{
+	struct error err;
+
+	buffer_append_text(said, limiter_move(limiter, slot, address(to), &err) ? " =" : " X");
+}
+
 static void run_script(const struct limiter_case *c)
 {
 	struct limiter_settings settings = { c->per_address, c->total, SPAN("127.0.0.0/8 ::1/128") };
@@ -149,12 +161,14 @@ static void run_script(const struct limiter_case *c)
 
 	buffer_init(&said, KIB);
 	assert_true(limiter_new(&settings, &limiter, &err));
-	for (const char *p = c->script; *p != '\0'; p += p[2] == ' ' ? 3 : 2) {
+	for (const char *p = c->script; *p != '\0'; p += p[0] == '=' ? 3 : 2, p += *p == ' ') {
 		size_t number = (size_t)(p[1] - '0');
 
 		if (p[0] == '+') {
 			count++;
 			add(limiter, address_of(p[1]), &slots[count], (void *)count, &said);
+		} else if (p[0] == '=') {
+			move(limiter, address_of(p[2]), slots[number], &said);
 		} else if (p[0] == '-') {
 			limiter_remove(limiter, &slots[number]);
 		} else if (p[0] == '*') {

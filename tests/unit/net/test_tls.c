@@ -84,6 +84,28 @@ static void start_implicit(struct net_test *t, struct tls_context *context)
 	net_test_start(t, &recorder_handler, 100);
 }
 
+/* What a proxy says comes in clear, before the handshake, and perhaps in one packet with its first octets. */
+static void implicit_tls_can_be_held(void **state)
+{
+	struct tls_context *context = simple_context();
+	SSL_CTX *client = client_context();
+	struct net_test t;
+
+	net_test_open(&t);
+	net_test_connect(&t, context, true);
+	conn_hold_tls(t.recorder.conn);
+	net_test_start(&t, &recorder_handler, 100);
+	peer_say(&t, "a header\r\n");
+	expect_seen(&t, "<a header>");
+	assert_true(conn_can_start_tls(t.recorder.conn) && conn_start_tls(t.recorder.conn));
+	assert_true(peer_handshake(&t, client, "mail.first.example", NULL, NULL));
+	expect_seen(&t, "!tls");
+	peer_drop_tls(&t);
+	net_test_close(&t);
+	SSL_CTX_free(client);
+	tls_context_free(&context);
+}
+
 /* RFC 5929 §4: the client hashes the certificate it was shown. */
 static void expect_end_point(struct net_test *t)
 {
@@ -686,6 +708,7 @@ int main(void)
 		cmocka_unit_test(rubbish_instead_of_a_handshake_ends_the_conn),
 		cmocka_unit_test(a_silent_handshake_times_out),
 		cmocka_unit_test(starttls_switches),
+		cmocka_unit_test(implicit_tls_can_be_held),
 		cmocka_unit_test(pipelined_plaintext_after_starttls_closes),
 		cmocka_unit_test(starttls_after_a_pause_sees_what_came_meanwhile),
 		cmocka_unit_test(no_context_no_starttls),
