@@ -157,10 +157,7 @@ static bool recipient_is_routed(const struct accept_context *context, const stru
 		.unix_seconds = clock_wall_ms() / 1000,
 	};
 
-	if (!routing_find(context->directory, &routing, out, err))
-		return false;
-	error_clear(err); /* of a look that found nothing on the way */
-	return true;
+	return routing_find(context->directory, &routing, out, err);
 }
 
 static bool recipient_has_room(const struct accept_context *context, const struct recipient_request *request,

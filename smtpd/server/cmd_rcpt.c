@@ -101,9 +101,9 @@ static void look_up(struct smtp_session *s)
 {
 	struct recipient_request request = request_of(s);
 
-	if (make_routing(s->rcpt, &s->job_error))
-		(void)accept_recipient(
-		        &s->server->accept, &request, s->rcpt->routing, &s->rcpt->limited, &s->job_error);
+	if (make_routing(s->rcpt, &s->job_error) &&
+	        accept_recipient(&s->server->accept, &request, s->rcpt->routing, &s->rcpt->limited, &s->job_error))
+		error_clear(&s->job_error); /* of a look that found nothing on the way */
 }
 
 static void add_recipient(struct smtp_session *s)
