@@ -11,10 +11,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define KEYS      490 /* of 1,000, as NOT is one too */
+#define KEYS      200
 #define LINE      "Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam\r\n"
 #define LONG      " some text that makes a field long enough"
-#define TEXT_SIZE (3 * MIB)
+#define TEXT_SIZE (2 * MIB)
 #define HEAD_SIZE (900 * KIB)
 
 static struct view_message message;
