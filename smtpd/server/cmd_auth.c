@@ -25,8 +25,8 @@ static void auth_end(struct smtp_session *s)
 
 static void logged_in(struct smtp_session *s, const struct auth_answer *answer)
 {
-	auth_end(s);
 	session_log_in(s, answer->account_id, span_of(answer->login));
+	auth_end(s); /* and the answer goes with it */
 	LOG(LOG_INFO, "smtp.login", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
 	        LOG_TEXT("login", s->login), LOG_NUMBER("account", s->account_id));
 	session_reply(s, 235, "2.7.0", "welcome");
