@@ -59,8 +59,8 @@ struct smtp_offers {
 	bool auth;           /* AUTH= is taken, and not believed (RFC 4954 §5) */
 	bool requiretls;     /* there is TLS (RFC 8689 §2) */
 	bool future_release; /* RFC 4865 §4: submission only */
-	bool no_queue;       /* LMTP: neither DSN, DELIVERBY nor MT-PRIORITY */
 	int64_t now_ms;      /* wall clock, for HOLDFOR and HOLDUNTIL */
+	bool no_queue;       /* LMTP: neither DSN, DELIVERBY nor MT-PRIORITY */
 };
 
 #define SMTP_ENVID_MAX     100          /* RFC 3461 §4.4 */

@@ -1,5 +1,5 @@
 /* A whole session on each port, in pieces of the fuzzer's choosing; the asserted state machine, the fakes' checks and ASan
- * watch. First octet: port, TLS, how it is cut and when the client leaves. Every answer must be a well-formed reply. */
+ * watch. First octet: port, what the peer may do, how it is cut. An input may begin with a PROXY header. Every answer must be a well-formed reply. */
 #include "../../unit/smtpd/fake.h"
 
 #include "base/check.h"
@@ -25,6 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct fake_world world; /* one for all runs: making a loop costs more than a session */
 	static bool made;
+	static const struct smtp_networks everybody = { .count = 1 }, nobody; /* of 0 bits */
+	static const enum smtp_port ports[] = { PORT_MX, PORT_SUBMIT, PORT_SUBMIT_TLS, PORT_LOCAL, PORT_DELIVER,
+		PORT_MX };
 	struct conn *conn;
 	struct span rest;
 	size_t piece;
@@ -40,7 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world.server.settings.max_recipients = 5;
 	world.server.settings.bad_commands = 1000;
 	piece = data[0] & 8 ? (size_t)(data[1] % 64) + 1 : SIZE_MAX;
-	conn = fake_connect(&world, (enum smtp_port)(data[0] % 3));
+	world.server.relay = world.server.xclient = data[0] & 32 ? everybody : nobody;
+	world.server.proxy = data[0] & 64 ? everybody : nobody;
+	conn = fake_connect(&world, ports[data[0] % 3 + (data[0] & 16 ? 3 : 0)]);
 	rest = span_make(data + 2, size - 2);
 	while (rest.len > 0 && fake_is_open(conn)) {
 		fake_send(conn, span_first(rest, piece));

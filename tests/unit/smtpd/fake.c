@@ -21,6 +21,7 @@ struct conn {
 	size_t line_limit;
 	enum conn_mode mode;
 	size_t read_size;
+	size_t delivering; /* raw octets that the session is looking at */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in in4;
@@ -86,7 +87,7 @@ bool conn_write(struct conn *conn, const void *bytes, size_t len)
 bool conn_start_tls(struct conn *conn)
 {
 	CHECK(!conn->tls);
-	if (conn->in.len > 0) {
+	if (conn->in.len > conn->delivering) {
 		conn->finishing = true;
 		return false;
 	}
@@ -633,7 +634,9 @@ static bool deliver_bytes(struct conn *conn)
 	char *copy = malloc(len);
 
 	memcpy(copy, conn->in.data, len);
+	conn->delivering = len;
 	took = conn->handler->on_bytes(conn->session, span_make(copy, len));
+	conn->delivering = 0;
 	free(copy);
 	CHECK(took <= len);
 	if (!conn->finishing)
