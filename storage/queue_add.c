@@ -45,7 +45,7 @@ static bool entry_fits(const struct queue_entry *entry, struct error *err)
 static bool link_bodies(
         struct queue *queue, struct queue_entry **entries, size_t count, struct body_name *names, struct error *err)
 {
-	struct body_shelf shelf;
+	struct body_shelf shelf = { .digits = "" };
 	struct body_name name;
 	bool any = false;
 
