@@ -149,6 +149,8 @@ static void on_done(struct worker_job *job)
 	finisher->retry_ms = 0;
 	for (size_t i = 0; i < finisher->bounce_count; i++)
 		story_of_report(relay, span_of(finisher->about[i]->part.trace), bounce_entry(finisher->bounces[i]));
+	if (finisher->bounce_count > 0)
+		scheduler_look(relay->scheduler); /* reports are mail too */
 	free_bounces(finisher);
 	finisher->batch_count = 0;
 	for (size_t i = 0; i < count; i++) {

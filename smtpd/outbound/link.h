@@ -63,7 +63,8 @@ bool link_open(struct lane *lane, struct held_route *route);
 void link_next_address(struct link *link); /* the one it tried is no good: link->outcome */
 void link_note(struct link *link, const struct outcome *outcome);
 void link_count(struct link *link, enum link_count which);
-void link_feed(struct link *link); /* READY: the next parcel of its lane; none: IDLE */
+enum link_count link_place(const struct link *link); /* the one that is due to it as its lane is now */
+void link_feed(struct link *link);                   /* READY: the next parcel of its lane; none: IDLE */
 void link_sent(struct link *link, const struct client_reply *replies, size_t count, bool lost);
 void link_closed(struct link *link);
 void link_idle(struct link *link);
