@@ -230,6 +230,7 @@ static bool begin(struct link *link, struct parcel *parcel)
 	(void)snprintf(parcel->peer.address, sizeof(parcel->peer.address), "%s", link->address_text);
 	(void)snprintf(parcel->peer.detail, sizeof(parcel->peer.detail), "%s", link->detail);
 	parcel->peer.dsn = offer->dsn;
+	parcel->peer.deliver_by = offer->deliver_by;
 	if (cannot_take(parcel, offer, &outcome)) {
 		fail(link, parcel, &outcome);
 		return false;

@@ -217,7 +217,7 @@ static void on_taken(struct worker_job *job)
 
 	destination->taking = false;
 	destination->used_ms = clock_mono_ms();
-	destination->more = full;
+	destination->more = destination->more || full; /* woken meanwhile: this take may have come too early */
 	if (destination->error.code != ERR_NONE)
 		LOG(LOG_ERROR, "relay.take", LOG_TEXT("domain", destination->domain), LOG_FAILURE(&destination->error));
 	if (!full || destination->error.code != ERR_NONE)
@@ -252,9 +252,12 @@ void destination_take(struct destination *destination)
 	struct relay *relay = destination->relay;
 
 	if (!destination->more || destination->taking || relay->scheduler->draining ||
-	        finisher_in_trouble(relay->finisher) || !has_room(destination) ||
-	        clock_mono_ms() < destination->take_after_ms)
+	        finisher_in_trouble(relay->finisher) || !has_room(destination))
 		return;
+	if (clock_mono_ms() < destination->take_after_ms) {
+		scheduler_look_in(relay->scheduler, destination->take_after_ms - clock_mono_ms());
+		return;
+	}
 	/* It had more, and what it had is used up: it keeps up. */
 	if (destination->parcels > 0 && 2 * destination->take_size <= RELAY_TAKE_MAX)
 		destination->take_size *= 2;

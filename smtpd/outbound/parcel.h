@@ -35,6 +35,7 @@ struct peer {
 	char address[CONN_ADDRESS_TEXT];
 	char detail[PARCEL_DETAIL_MAX]; /* key=value: TLS, policy, route */
 	bool dsn;                       /* it tells of success itself (RFC 3461 §5.2.1) */
+	bool deliver_by;                /* and keeps an eye on the time (RFC 2852) */
 };
 
 struct letter; /* the shared message */

@@ -156,6 +156,15 @@ void scheduler_look(struct scheduler *scheduler)
 		look_at(scheduler, wait > 0 ? wait : 0);
 }
 
+void scheduler_look_in(struct scheduler *scheduler, int64_t ms)
+{
+	if (scheduler->in_job)
+		scheduler->look_again = true;
+	else if (!uv_is_active((uv_handle_t *)&scheduler->look_timer) ||
+	         uv_timer_get_due_in(&scheduler->look_timer) > (uint64_t)ms)
+		look_at(scheduler, ms);
+}
+
 static void on_hint(uv_poll_t *poll, int status, int events)
 {
 	struct scheduler *scheduler = container_of(poll, struct scheduler, ear);

@@ -53,8 +53,9 @@ void scheduler_close_all(struct scheduler *scheduler); /* draining has taken too
 void scheduler_stop(struct scheduler *scheduler);      /* closes its handles; also of NULL */
 void scheduler_free(struct scheduler **scheduler);     /* the loop has ended */
 
-void scheduler_look(struct scheduler *scheduler); /* soon */
-void scheduler_kick(struct scheduler *scheduler); /* a place may be free: soon */
+void scheduler_look(struct scheduler *scheduler);                /* soon */
+void scheduler_look_in(struct scheduler *scheduler, int64_t ms); /* or before */
+void scheduler_kick(struct scheduler *scheduler);                /* a place may be free: soon */
 
 /* --- for lanes and links --- */
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane);

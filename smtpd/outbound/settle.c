@@ -24,7 +24,10 @@ static void done(const struct parcel *parcel, const struct queue_rcpt *rcpt, str
 {
 	fate->result = QUEUE_DONE;
 	/* RFC 3461 §5.2.2 (b), §5.2.3 (a); a server with DSN tells itself */
-	if (rcpt->kind == QUEUE_REMOTE && !parcel->peer.dsn)
+	if (rcpt->kind == QUEUE_REMOTE && parcel->part.deliver_by_ms != 0 && !parcel->peer.deliver_by)
+		report(parcel, rcpt, fate, REPORT_RELAYED, ~0u,
+		        true); /* RFC 2852: nobody keeps the time from here on */
+	else if (rcpt->kind == QUEUE_REMOTE && !parcel->peer.dsn)
 		report(parcel, rcpt, fate, REPORT_RELAYED, NOTIFY_SUCCESS, false);
 	else if (rcpt->kind == QUEUE_LOCAL)
 		report(parcel, rcpt, fate, REPORT_DELIVERED, NOTIFY_SUCCESS, false);

@@ -390,6 +390,18 @@ static void by_time(void **state)
 	parcel->part.recipients[0].warned = true;
 	settle(parcel, 0, &outcome);
 	assert_false(parcel->fates[0].report);
+	/* handed on to a server that does not keep the time: the sender hears of it, unless it wants to hear nothing */
+	outcome_set(&outcome, OUTCOME_DONE, "2.0.0", "ok");
+	settle(parcel, 0, &outcome);
+	assert_true(parcel->fates[0].report);
+	assert_int_equal(parcel->fates[0].action, REPORT_RELAYED);
+	parcel->part.recipients[0].notify = NOTIFY_NEVER;
+	settle(parcel, 0, &outcome);
+	assert_false(parcel->fates[0].report);
+	parcel->part.recipients[0].notify = 0;
+	parcel->peer.deliver_by = true;
+	settle(parcel, 0, &outcome);
+	assert_false(parcel->fates[0].report);
 	parcel_free(&parcel);
 	clock_set_for_test(-1, -1);
 }
