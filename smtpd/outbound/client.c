@@ -56,7 +56,7 @@ void client_over(struct client *client)
 	if (client->state == CLIENT_OVER)
 		return;
 	/* RFC 5321 §4.5.5, RFC 1047: nobody can tell whether it was taken */
-	client->lost = client->body.all_sent && client->state == CLIENT_ENDING;
+	client->lost = client->body.all_sent && client->state == CLIENT_ENDING && !client->envelope.complete;
 	client->state = CLIENT_OVER;
 	uv_close((uv_handle_t *)&client->timer, on_timer_closed);
 	if (client->conn != NULL)
@@ -154,6 +154,15 @@ void client_ready(struct client *client)
 
 /* ---- what comes ---- */
 
+/* Everybody has his answer by now. Who does not take RSET, or goes, gets no further message. */
+static void reset_reply(struct client *client, const struct client_reply *reply)
+{
+	if (reply->code / 100 == 2)
+		envelope_end(client, false);
+	else
+		client_refused(client);
+}
+
 static void take_reply(struct client *client)
 {
 	const struct client_reply *reply = &client->reader.reply;
@@ -165,7 +174,7 @@ static void take_reply(struct client *client)
 	case CLIENT_AUTH: auth_reply(client, reply); break;
 	case CLIENT_ENVELOPE: envelope_reply(client, reply); break;
 	case CLIENT_ENDING: ending_reply(client, reply); break;
-	case CLIENT_RSETTING: envelope_end(client, false); break;
+	case CLIENT_RSETTING: reset_reply(client, reply); break;
 	case CLIENT_BODY: /* it does not want to hear the end of it */
 	case CLIENT_READY: /* 421, most likely */ client_refused(client); break;
 	default: /* QUITTING: the last word; HANDSHAKE: no lines come */ client_over(client); break;

@@ -156,10 +156,11 @@ static bool is_answered(const struct client_reply *reply)
 	return reply->code != 0;
 }
 
-/* Recipients that are still hoping get this reply. */
+/* Recipients that are still hoping get this reply. Those before `ending` have LMTP's last word: a success there is no hope, it is mail in a
+ * mailbox, which would come a second time. */
 static void answer_rest(struct client *client, const struct client_reply *reply)
 {
-	for (size_t i = 0; i < client->message->message->recipient_count; i++) {
+	for (size_t i = client->envelope.ending; i < client->message->message->recipient_count; i++) {
 		struct client_reply *place = &client->envelope.replies[i];
 		if (!is_answered(place) || is_success(place))
 			*place = *reply;
