@@ -244,6 +244,9 @@ class Session:
             self.sender, self.recipients = self.address(argument), []
 
     def do_rcpt(self, argument):
+        if self.sender is None:
+            self.reply("503 5.5.1 no sender")
+            return
         address, parameters = self.address(argument)
         if self.say("rcpt", argument, key=address) in (250, 251):
             self.recipients.append((address, parameters))

@@ -7,6 +7,8 @@
 """
 import base64
 import contextlib
+import email
+import email.policy
 import hashlib
 import http.server
 import json
@@ -82,6 +84,27 @@ def tlsa(certificate):
     pem = subprocess.run(["openssl", "x509", "-in", str(certificate), "-noout", "-pubkey"], check=True, capture_output=True, text=True).stdout
     der = base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-")))
     return "3 1 1 " + hashlib.sha256(der).hexdigest()
+
+
+class Report:
+    """A delivery status notification as Python's email sees it (RFC 6522, RFC 3464). per: the fields of each recipient."""
+
+    def __init__(self, octets):
+        self.octets = octets
+        self.message = email.message_from_bytes(octets, policy=email.policy.default)
+        assert self.message.get_content_type() == "multipart/report", octets
+        self.parts = list(self.message.iter_parts())
+        assert len(self.parts) == 3 and self.message.get_param("report-type") in ("delivery-status", "global-delivery-status"), octets
+        assert self.message["Return-Path"] == "<>" and self.message["Auto-Submitted"], octets
+        self.human = self.parts[0].get_content()
+        groups = self.parts[1].get_payload() if self.parts[1].is_multipart() else [email.message_from_string(t) for t in
+                                                                                 self.parts[1].get_content().decode().split("\r\n\r\n") if t]
+        self.fields, self.per = groups[0], {address_of(g["Final-Recipient"]): g for g in groups[1:]}
+        self.original = self.parts[2]
+
+
+def address_of(field):
+    return str(field).partition(";")[2].strip()
 
 
 class Outside:
@@ -216,6 +239,16 @@ class Outside:
         """Until there are so many messages in the INBOX; they."""
         return wait_for(lambda: len(found := self.site.mailbox(user)) >= count and found, HANG_SECONDS,
                         lambda: f"{count} messages for {user}\n{self.story()}")
+
+    def report(self, address, user="alice", action="failed"):
+        """Until `user` has been told once that this became of the recipient; the report."""
+        def look():
+            reports = [Report(m) for m in self.site.mailbox(user) if b"report-type=" in m and address.encode() in m]
+            return [r for r in reports if address in r.per and r.per[address]["Action"] == action]
+
+        found = wait_for(look, HANG_SECONDS, lambda: f"{user} is told: {action} {address}\n{self.story()}")
+        assert len(found) == 1, found
+        return found[0]
 
     def story(self):
         return "\n".join(line for line in self.site.log_text().splitlines() if "relay" in line)[-4000:] + "\n" + self.site.log_tail(10)

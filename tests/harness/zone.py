@@ -6,9 +6,10 @@
         zone.child("false.example", ["@ MX 10 mx", "mx A 127.0.1.3"], kind="forged")  # signed, then changed: bogus
         zone.publish()
 
-zone.settings() are the keys of a site that asks it: [dns] forward and trust_anchor. A name that was not added does not exist (NXDOMAIN); one
-below zone.lame() is answered by nobody (SERVFAIL). Nothing that is not there is remembered by who asked (negative TTL 0), so a test may
-add names of its own at any time; what is there is remembered for TTL seconds.
+zone.settings() are the keys of a site that asks it: [dns] forward and trust_anchor. A name that was not added does not exist (NXDOMAIN). A test may
+add names of its own at any time: that they were not there is not remembered (TTL 0), and each name has a fence behind it, so that the proof that
+something below it is not there says nothing about what comes next in the zone (a validator uses such proofs for what they cover, RFC 8198).
+For the same reason ask for names that shall not exist below "gone" alone. What is there is remembered for TTL seconds.
 """
 import os
 import re
@@ -23,7 +24,7 @@ import pytest
 from harness.site import HANG_SECONDS, claim_port, wait_for
 
 TTL = 300
-KINDS = ("plain", "signed", "forged", "expired", "stripped")
+KINDS = ("plain", "signed", "forged", "expired", "stripped", "missing")
 SIGNED_FROM, SIGNED_TO, EXPIRED = "20010101000000", "20370101000000", "20010201000000"
 
 
@@ -55,14 +56,10 @@ class Zone:
         self.lines += lines
 
     def child(self, name, lines, kind="plain", forge=("A 127.", "A 126.")):
-        """A zone below the root, with relative names. kind: plain (no DS: insecure), signed, expired (signatures), stripped (of them), or
-        forged: signed, and afterwards the text forge[0] becomes forge[1]."""
+        """A zone below the root, with relative names. kind: plain (no DS: insecure), signed, expired (signatures), stripped (of them),
+        missing (SERVFAIL), or forged: signed, and afterwards the text forge[0] becomes forge[1]."""
         assert kind in KINDS
         self.children[name] = (lines, kind, forge)
-
-    def lame(self, name):
-        """Delegated to nobody: every question below it fails (SERVFAIL)."""
-        self.lines.append(f"{name}. NS nowhere.{name}.")
 
     def settings(self):
         return {"dns.forward": f"127.0.0.1@{self.port}", "dns.trust_anchor": self.anchor}
@@ -80,6 +77,8 @@ class Zone:
         origin = "." if name == "." else f"{name}."
         text = (f"$ORIGIN {origin}\n$TTL {TTL}\n@ IN SOA ns. admin. {self.serial} 3600 600 86400 0\n@ IN NS ns.\n" + "\n".join(lines) + "\n")
         path = self.folder / f"{file}.zone"
+        if kind == "missing":
+            return
         if kind in ("plain", "stripped"):
             path.write_text(text)
             return
@@ -96,10 +95,12 @@ class Zone:
 
     def write_all(self):
         self.serial += 1
-        root = ["ns. A 127.0.0.1", *self.lines]
+        root = ["ns. A 127.0.0.1", *self.lines, *sorted({f'zzz.{line.split()[0]} TXT "fence"' for line in [*self.lines, "gone."]})]
         for name, (lines, kind, forge) in self.children.items():
             root.append(f"{name}. NS ns.")
-            if kind != "plain":
+            label, _, rest = name.partition(".")
+            root.append(f'{label}0.{rest}. TXT "fence"')
+            if kind not in ("plain", "missing"):
                 root.append(self.delegation(name))
             self.write(name, lines, kind, forge)
         self.write(".", root, "signed", None)
