@@ -191,7 +191,7 @@ static void put_next(struct buffer *out, const json_t *story)
 			        json_string_value(json_object_get(one, "words")));
 	}
 	if (json_array_size(next) == 0)
-		(void)buffer_append_text(out, "  Next: nothing, it is not in the queue\n");
+		(void)buffer_append_text(out, "  Next: nothing is left to do here\n");
 }
 
 static enum exit_code print_stories(json_t *stories)

@@ -96,11 +96,13 @@ static void tls_text(const struct queue_message *message, const struct route *ro
 	} else if (has_route && route->tls != ROUTE_TLS_DEFAULT) {
 		(void)snprintf(out, size, "%s", tls_words[route->tls]);
 	} else {
+		const char *strict = site.settings.relay.mta_sts ? "MTA-STS where the domain has it, else "
+		                     : site.settings.relay.dane  ? " where the domain has it, else "
+		                                                 : "";
+
 		sts_words(domain, now_ms, sts, sizeof(sts));
-		(void)snprintf(out, size, "%s%s%swhat the server offers%s",
-		        site.settings.relay.dane ? "DANE where there is it, " : "",
-		        site.settings.relay.mta_sts ? "MTA-STS where there is it, " : "",
-		        site.settings.relay.dane || site.settings.relay.mta_sts ? "else " : "", sts);
+		(void)snprintf(out, size, "%s%s%sTLS if the server offers it%s", site.settings.relay.dane ? "DANE" : "",
+		        site.settings.relay.dane && site.settings.relay.mta_sts ? " or " : "", strict, sts);
 	}
 }
 

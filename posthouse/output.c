@@ -98,6 +98,8 @@ static void cell(const json_t *row, const struct column *column, char *out, size
 	out[0] = '\0';
 	if (value == NULL || json_is_null(value))
 		(void)snprintf(out, size, "-");
+	else if (json_is_string(value) && json_string_length(value) == 0)
+		(void)snprintf(out, size, "-");
 	else if (json_is_string(value))
 		output_printable(span_make(json_string_value(value), json_string_length(value)), out, size);
 	else if (json_is_boolean(value))

@@ -103,7 +103,8 @@ static void tell_delivered(struct buffer *out, const struct event *event)
 {
 	if (story_detail(event->detail, "status").len > 0)
 		put_recipient(out, event);
-	(void)buffer_append_text(out, "delivered: ");
+	else
+		(void)buffer_append_text(out, "delivered: ");
 	put_said(out, event->text);
 }
 
