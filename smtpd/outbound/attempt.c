@@ -255,6 +255,12 @@ static bool is_worn(const struct link *link)
 	       clock_mono_ms() - link->opened_ms > RELAY_LINK_AGE_MS;
 }
 
+void link_send(struct link *link, struct parcel *parcel)
+{
+	if (!begin(link, parcel))
+		link_feed(link);
+}
+
 void link_feed(struct link *link)
 {
 	struct lane *lane = link->lane;
@@ -321,6 +327,14 @@ static bool all_stale(const struct parcel *parcel)
 	return true;
 }
 
+static bool all_put_off(const struct parcel *parcel)
+{
+	for (size_t i = 0; i < parcel->part.recipient_count; i++)
+		if (parcel->fates[i].outcome.kind != OUTCOME_AGAIN)
+			return false;
+	return true;
+}
+
 static void judge(struct link *link, struct parcel *parcel)
 {
 	struct lane *lane = link->lane;
@@ -348,6 +362,8 @@ void link_sent(struct link *link, const struct client_reply *replies, size_t cou
 		outcome_of_reply(i < count ? &replies[i] : &none, link_with_auth(link), &parcel->fates[i].outcome);
 	if (!all_stale(parcel)) {
 		lane_answered(lane, clock_mono_ms() - link->progress_ms);
+		if (client_is_ready(link->client) && all_put_off(parcel) && link_move_on(link, parcel))
+			return;
 		judge(link, parcel);
 		link_feed(link);
 		return;

@@ -91,6 +91,8 @@ void link_free(struct link *link)
 	struct scheduler *scheduler = link->relay->scheduler;
 
 	CHECK(link->client == NULL && link->dial == NULL && link->parcel == NULL && !link->in_job);
+	if (link->carried != NULL)
+		scheduler_parcel_back(scheduler, link->carried);
 	link_detach(link);
 	link_count(link, COUNT_NONE);
 	scheduler_remove_link(scheduler, link);

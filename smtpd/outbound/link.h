@@ -52,6 +52,7 @@ struct link {
 	struct outcome outcome;
 	/* what it is sending */
 	struct parcel *parcel;
+	struct parcel *carried;        /* CONNECTING: what the host before this one put off */
 	struct client_message message; /* lives until on_sent() */
 	struct worker_job job;         /* a conversion */
 	bool in_job, ended;            /* ended: the client is gone while the job runs */
@@ -68,7 +69,9 @@ void link_feed(struct link *link);                   /* READY: the next parcel o
 void link_sent(struct link *link, const struct client_reply *replies, size_t count, bool lost);
 void link_closed(struct link *link);
 void link_idle(struct link *link);
-void link_detach(struct link *link); /* from its lane */
+void link_send(struct link *link, struct parcel *parcel);    /* READY: this one first, then link_feed() */
+bool link_move_on(struct link *link, struct parcel *parcel); /* to the next host with it; false: there is none */
+void link_detach(struct link *link);                         /* from its lane */
 /* An idle one for a lane with this route; NULL: none. */
 struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct held_route *route);
 void link_quit(struct link *link);  /* polite when it is IDLE */

@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "smtpd/outbound/finish.h"
 #include "smtpd/outbound/scheduler.h"
+#include "smtpd/outbound/settle.h"
 #include "smtpd/outbound/story.h"
 
 #include <arpa/inet.h>
@@ -28,13 +30,54 @@ static void address_text(const struct sockaddr *address, char out[CONN_ADDRESS_T
 		(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, out, CONN_ADDRESS_TEXT);
 }
 
+/* No other host takes it: what the first one said holds. */
+static void end_carrying(struct link *link)
+{
+	struct parcel *parcel = link->carried;
+
+	link->carried = NULL;
+	for (size_t i = 0; i < parcel->part.recipient_count; i++) {
+		struct outcome outcome = parcel->fates[i].outcome;
+
+		settle(parcel, i, &outcome);
+	}
+	finisher_add(link->relay->finisher, parcel);
+}
+
+/* Every recipient was put off: another host of the domain may be able to (RFC 5321 §5.1). */
+bool link_move_on(struct link *link, struct parcel *parcel)
+{
+	struct lane *lane = link->lane;
+
+	if (link->host + 1 >= link->route->result->host_count || link->tries >= RELAY_ADDRESSES_MAX ||
+	        parcel->requeues >= PARCEL_REQUEUES_MAX || link->relay->scheduler->draining)
+		return false;
+	story_of_attempt(parcel, link->to->name, link->address_text, &parcel->fates[0].outcome);
+	parcel->requeues++;
+	link->carried = parcel;
+	link->has_outcome = false;
+	link->messages = 0;
+	link->opened_ms = clock_mono_ms();
+	link->state = LINK_CONNECTING;
+	link->refused = true; /* on_closed() goes on with the next host */
+	link->host++;
+	link->address = 0;
+	lane->busy--;
+	lane->connecting++;
+	client_quit(link->client);
+	return true;
+}
+
 static void give_up(struct link *link)
 {
 	struct lane *lane = link->lane;
 
 	if (!link->has_outcome)
 		outcome_set(&link->outcome, OUTCOME_AGAIN, "4.4.1", "no address could be tried");
-	lane_link_failed(lane, link);
+	if (link->carried == NULL)
+		lane_link_failed(lane, link);
+	else if (!link->relay->scheduler->draining)
+		end_carrying(link);
 	link_free(link);
 	lane_pump(lane);
 }
@@ -119,7 +162,14 @@ static void on_ready(void *arg, const struct client_offer *offer)
 	link_make_key(link->route->result, link->to, (const struct sockaddr *)&link->to->addresses[link->address - 1],
 	        lane->destination->domain, link->key);
 	lane_link_ready(lane);
-	link_feed(link);
+	if (link->carried != NULL) {
+		struct parcel *parcel = link->carried;
+
+		link->carried = NULL;
+		link_send(link, parcel);
+	} else {
+		link_feed(link);
+	}
 	lane_pump(lane); /* more connections may be opened now */
 }
 
