@@ -16,7 +16,9 @@ static void chunk_is_there(struct smtp_session *s)
 {
 	struct transaction *transaction = s->transaction;
 
-	if (s->chunk.last) {
+	if (s->chunk.last && transaction->mail.body != BODY_BINARYMIME && !data_scan_whole(&transaction->scan)) {
+		octets_bad(s); /* also where the last chunk is empty and the CR was in the one before */
+	} else if (s->chunk.last) {
 		message_end(s);
 	} else if (transaction->too_large || transaction->failure.code != ERR_NONE) {
 		message_end(s); /* it will not get better: RFC 3030 §2 */
@@ -63,8 +65,6 @@ size_t chunk_receive(struct smtp_session *s, struct span bytes)
 	s->chunk.left -= text.len;
 	if (s->chunk.refusal.code == 0) {
 		bool clean = transaction->mail.body == BODY_BINARYMIME || data_scan_chunk(&transaction->scan, text);
-		if (clean && s->chunk.last && s->chunk.left == 0 && transaction->mail.body != BODY_BINARYMIME)
-			clean = data_scan_whole(&transaction->scan);
 		if (!clean) {
 			octets_bad(s);
 			return bytes.len;
@@ -83,7 +83,7 @@ static bool parse_bdat(struct span args, uint64_t *size, bool *last)
 {
 	struct span rest = args;
 
-	if (!span_take_number64(&rest, UINT64_MAX, size))
+	if (!span_take_number64(&rest, UINT64_MAX, size) || (rest.len > 0 && rest.ptr[0] != ' ' && rest.ptr[0] != '\t'))
 		return false;
 	rest = span_trim(rest);
 	*last = span_equal_nocase(rest, SPAN("LAST"));
