@@ -14,6 +14,8 @@
 #define SUBJECT_MAX    200
 #define BOUNDARY_BYTES 16
 #define HINTS_WIDTH    2
+#define WORD_MAX       900 /* of one word, or of a value that is not folded: with the field's name it fits into a line */
+#define ID_MAX         250 /* of a Message-ID that is answered */
 
 /* What a person may do about it, by status; the first row that fits the beginning of the status counts. */
 static const struct hint {
@@ -83,7 +85,8 @@ static void put_clean(struct buffer *out, struct span text, bool utf8)
 	}
 }
 
-/* "Name: value", folded at blanks so that no line is too long; LF in the value begins a folded line. */
+/* "Name: value", folded at blanks so that no line is too long; LF in the value begins a folded line. Blanks are words for people: several
+ * become one, so no line is made of them alone. */
 static void put_field(struct buffer *out, const char *name, const char *type, struct span value, bool utf8)
 {
 	struct span line, word;
@@ -101,7 +104,9 @@ static void put_field(struct buffer *out, const char *name, const char *type, st
 				word = line;
 				line = SPAN_EMPTY;
 			}
-			word = span_first(word, LINE_LIMIT / 4); /* four octets at most for each that came */
+			word = span_first(word, WORD_MAX);
+			if (word.len == 0)
+				continue;
 			if (!first && column + word.len > FOLD_AT) {
 				(void)buffer_append_text(out, "\r\n");
 				column = 0;
@@ -114,6 +119,14 @@ static void put_field(struct buffer *out, const char *name, const char *type, st
 		}
 		column = FOLD_AT; /* the next line of the reply begins a line here */
 	}
+	(void)buffer_append_text(out, "\r\n");
+}
+
+/* "Name: value" for programs, which compare it: as it is, on one line. */
+static void put_whole(struct buffer *out, const char *name, const char *type, struct span value, bool utf8)
+{
+	(void)buffer_printf(out, "%s: %s", name, type);
+	put_clean(out, span_first(value, WORD_MAX), utf8);
 	(void)buffer_append_text(out, "\r\n");
 }
 
@@ -235,33 +248,19 @@ static bool is_ascii(struct span text)
 	return utf8_is_ascii(text);
 }
 
-/* RFC 6533 §3: the 7-bit form of an address that is not ASCII: "\x{e9}". */
-static void put_unitext(struct buffer *out, struct span address)
-{
-	uint32_t c;
-
-	while (address.len > 0) {
-		if (!utf8_take(&address, &c)) {
-			address = span_skip(address, 1);
-			c = '?';
-		}
-		if (c > 0x7f || c == '\\' || c <= ' ' || c == '+' || c == '=')
-			(void)buffer_printf(out, "\\x{%02X}", (unsigned)c);
-		else
-			(void)buffer_append_char(out, (char)c);
-	}
-}
-
 static void put_address(struct buffer *out, const char *name, struct span address, bool global)
 {
+	struct buffer embedded;
+
 	if (is_ascii(address)) {
-		put_field(out, name, "rfc822;", address, false);
+		put_whole(out, name, "rfc822;", address, false);
 	} else if (global) {
-		put_field(out, name, "utf-8;", address, true);
+		put_whole(out, name, "utf-8;", address, true);
 	} else {
-		(void)buffer_printf(out, "%s: utf-8;", name);
-		put_unitext(out, address);
-		(void)buffer_append_text(out, "\r\n");
+		buffer_init(&embedded, REPORT_HEADER_MAX);
+		(void)xtext_encode_utf8(address, &embedded);
+		put_whole(out, name, "utf-8;", buffer_span(&embedded), false);
+		buffer_free(&embedded);
 	}
 }
 
@@ -276,7 +275,9 @@ static void put_original_recipient(struct buffer *out, struct span orcpt, bool g
 		return;
 	buffer_init(&address, REPORT_HEADER_MAX);
 	utf8 = span_equal_nocase(type, SPAN("utf-8"));
-	if ((utf8 && !global) || !xtext_decode(orcpt, &address)) { /* the 7-bit form stays what it is */
+	if (utf8 && !global) {
+		(void)xtext_to_ascii(orcpt, &address); /* the 7-bit form stays what it is */
+	} else if (!xtext_decode(orcpt, &address)) {
 		buffer_clear(&address);
 		(void)buffer_append_span(&address, orcpt);
 	}
@@ -297,7 +298,7 @@ static void put_status_of(struct buffer *out, const struct report_recipient *rec
 	(void)buffer_printf(out, "Action: %s\r\n", kinds[recipient->action].action);
 	put_field(out, "Status", "", recipient->status, false);
 	if (!is_empty(recipient->remote_host))
-		put_field(out, "Remote-MTA", "dns;", recipient->remote_host, false);
+		put_whole(out, "Remote-MTA", "dns;", recipient->remote_host, false);
 	if (!is_empty(recipient->diagnostic))
 		put_field(out, "Diagnostic-Code", "smtp;", recipient->diagnostic, global);
 	else if (!is_empty(recipient->reason))
@@ -312,11 +313,11 @@ static void put_status(struct buffer *out, const struct report *report, bool glo
 {
 	struct buffer envid;
 
-	put_field(out, "Reporting-MTA", "dns;", report->hostname, false);
 	buffer_init(&envid, REPORT_HEADER_MAX);
 	if (!is_empty(report->envid) && xtext_decode(report->envid, &envid))
-		put_field(out, "Original-Envelope-Id", "", buffer_span(&envid), false);
+		put_whole(out, "Original-Envelope-Id", "", buffer_span(&envid), false); /* RFC 3464 §2.2: the first */
 	buffer_free(&envid);
+	put_whole(out, "Reporting-MTA", "dns;", report->hostname, false);
 	put_date(out, "Arrival-Date", report->arrival);
 	for (size_t i = 0; i < report->recipient_count; i++)
 		put_status_of(out, &report->recipients[i], global);
@@ -336,6 +337,23 @@ static bool needs_global(const struct report *report)
 	return !is_ascii(report->original_header);
 }
 
+/* RFC 3834 §3.1.5. The field is the sender's: only what is one plain id is repeated. */
+static void put_in_reply_to(struct buffer *out, struct span header)
+{
+	struct header_field field;
+	struct span id;
+
+	if (!header_find(header, SPAN("Message-ID"), &field))
+		return;
+	id = span_trim(field.value);
+	if (id.len < 3 || id.len > ID_MAX || id.ptr[0] != '<' || id.ptr[id.len - 1] != '>')
+		return;
+	for (size_t i = 0; i < id.len; i++)
+		if ((unsigned char)id.ptr[i] <= ' ' || (unsigned char)id.ptr[i] >= 0x7f)
+			return;
+	(void)buffer_printf(out, "In-Reply-To: %.*s\r\n", SPAN_FMT(id));
+}
+
 static void put_header(struct buffer *out, const struct report *report, const char *boundary, bool eight_bit)
 {
 	(void)buffer_printf(
@@ -344,6 +362,7 @@ static void put_header(struct buffer *out, const struct report *report, const ch
 	(void)buffer_append_text(out, ">\r\n");
 	put_date(out, "Date", report->now);
 	(void)buffer_printf(out, "Message-ID: <%.*s>\r\n", SPAN_FMT(report->message_id));
+	put_in_reply_to(out, report->original_header);
 	(void)buffer_printf(out, "Subject: %s: ", kinds[main_action(report)].subject);
 	if (report->recipient_count == 1 && is_ascii(report->recipients[0].address))
 		put_clean(out, report->recipients[0].address, false);
@@ -414,20 +433,21 @@ bool report_write(const struct report *report, struct buffer *head, struct buffe
 {
 	char boundary[2 + 2 * BOUNDARY_BYTES + 1];
 	bool global = needs_global(report), eight_bit;
+	bool original_8bit = report->eight_bit || (!report->full && !is_ascii(report->original_header));
 	struct buffer people;
 
 	make_boundary(boundary, sizeof(boundary));
 	buffer_init(&people, REPORT_TEXT_MAX);
 	put_text_for_people(&people, report);
 	eight_bit = !is_ascii(buffer_span(&people));
-	put_header(head, report, boundary, eight_bit || global || report->eight_bit);
+	put_header(head, report, boundary, eight_bit || global || original_8bit);
 	put_part(head, boundary, eight_bit ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", eight_bit);
 	(void)buffer_append_span(head, buffer_span(&people));
 	(void)buffer_append_text(head, "\r\n");
 	put_part(head, boundary, global ? "message/global-delivery-status" : "message/delivery-status", global);
 	put_status(head, report, global);
 	(void)buffer_append_text(head, "\r\n");
-	put_part(head, boundary, original_type(report, global), report->eight_bit);
+	put_part(head, boundary, original_type(report, global), original_8bit);
 	if (!report->full)
 		put_original_header(head, report->original_header);
 	(void)buffer_printf(tail, "\r\n--%s--\r\n", boundary);

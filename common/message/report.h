@@ -45,10 +45,11 @@ struct report {
 	const struct report_recipient *recipients;
 	size_t recipient_count;
 	bool utf8;      /* the message was SMTPUTF8: RFC 6533 forms */
-	bool eight_bit; /* what is returned of the original has octets over 127 */
+	bool eight_bit; /* full: the message has octets over 127 */
 	bool full;      /* the whole message is returned (RFC 3461 §4.3): the caller sends it between head and tail */
-	struct span original_header; /* its header block; used where !full, cut to REPORT_HEADER_MAX at a field */
-	struct span subject;         /* of the original, raw field value, for people; may be empty */
+	struct span
+	        original_header; /* its header block, also where full; returned where !full, cut to REPORT_HEADER_MAX at a field */
+	struct span subject; /* of the original, raw field value, for people; may be empty */
 };
 
 /* head: header (From, To, Date, Message-ID, Subject, MIME, Auto-Submitted: auto-replied as RFC 3834 §5 and RFC 3464 ask, In-Reply-To where known)

@@ -62,3 +62,35 @@ bool xtext_encode(struct span in, struct buffer *out)
 	}
 	return !out->failed;
 }
+
+static bool is_special(uint32_t c)
+{
+	return c <= ' ' || c == 0x7f || c == '\\' || c == '+' || c == '=';
+}
+
+static bool embed(struct span in, bool specials, struct buffer *out)
+{
+	uint32_t c;
+
+	while (in.len > 0) {
+		if (!utf8_take(&in, &c)) {
+			in = span_skip(in, 1);
+			c = '?';
+		}
+		if (c > 0x7f || (specials && is_special(c)))
+			(void)buffer_printf(out, "\\x{%02X}", (unsigned)c);
+		else
+			(void)buffer_append_char(out, (char)c);
+	}
+	return !out->failed;
+}
+
+bool xtext_encode_utf8(struct span in, struct buffer *out)
+{
+	return embed(in, true, out);
+}
+
+bool xtext_to_ascii(struct span in, struct buffer *out)
+{
+	return embed(in, false, out);
+}

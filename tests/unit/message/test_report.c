@@ -16,7 +16,7 @@
 /* ---- reports ---- */
 
 static const char original[] =
-        "From: alice@example.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n folded\r\nX: y\r\n\r\n";
+        "From: alice@example.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n folded\r\nMessage-ID: <1@example.test>\r\nX: y\r\n\r\n";
 
 static struct report a_report(const struct report_recipient *recipients, size_t count)
 {
@@ -86,7 +86,8 @@ static void test_failure(void **state)
 	has(text, "Auto-Submitted: auto-replied\r\n");
 	has(text, "Content-Type: multipart/report; report-type=delivery-status;\r\n");
 	has(text,
-	        "Reporting-MTA: dns;mail.example.test\r\nOriginal-Envelope-Id: QQ314159+\r\nArrival-Date: Sun, 09 Sep 2001 01:46:40 +0000\r\n");
+	        "Original-Envelope-Id: QQ314159+\r\nReporting-MTA: dns;mail.example.test\r\nArrival-Date: Sun, 09 Sep 2001 01:46:40 +0000\r\n");
+	has(text, "In-Reply-To: <1@example.test>\r\n");
 	has(text,
 	        "\r\n\r\nOriginal-Recipient: rfc822;Bob+x@example.net\r\nFinal-Recipient: rfc822;bob@example.net\r\nAction: failed\r\n"
 	        "Status: 5.1.1\r\nRemote-MTA: dns;mx.example.net\r\nDiagnostic-Code: smtp;550-5.1.1 no such user\r\n 550 5.1.1 ?[31mbad?\r\n X-Evil: 1\r\n"
@@ -169,6 +170,75 @@ static void test_long_words(void **state)
 	recipient.diagnostic = span_make(long_reply, sizeof(long_reply));
 	recipient.remote_host = span_make(long_reply, 900);
 	(void)written(&report, &out);
+	buffer_free(&out);
+}
+
+/* A line of blanks alone would end the recipient's group for some readers (RFC 3464 §2.1). */
+static void test_blanks(void **state)
+{
+	static const char *const replies[] = {
+		"550 5.0.0 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx                                                       ",
+		"550                                                                                                         x",
+		"550-a\n     \n    \n550 b",
+	};
+	struct report_recipient recipient = {
+		.action = REPORT_FAILED, .address = SPAN("b@example.net"), .status = SPAN("5.0.0"), .last_attempt = 1
+	};
+	struct report report = a_report(&recipient, 1);
+
+	for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
+		struct buffer out;
+		const char *status;
+		struct span rest, line;
+
+		recipient.diagnostic = span_of(replies[i]);
+		status = strstr(written(&report, &out), "Diagnostic-Code: ");
+		for (rest = span_of(status); span_take_until(&rest, '\n', &line) && !span_starts(line, SPAN("Last-"));)
+			if (span_trim(line).len == 0)
+				fail_msg("%s:\n%s", replies[i], status);
+		buffer_free(&out);
+	}
+}
+
+/* What programs compare must come whole. */
+static void test_long_address(void **state)
+{
+	char address[320];
+	struct report_recipient recipient = { .action = REPORT_FAILED, .status = SPAN("5.0.0") };
+	struct report report = a_report(&recipient, 1);
+	struct buffer out;
+
+	memset(address, 'd', sizeof(address));
+	memcpy(address, "local@", 6);
+	memcpy(address + sizeof(address) - 6, ".test", 5);
+	address[sizeof(address) - 1] = '\0';
+	recipient.address = span_of(address);
+	has(written(&report, &out), "dddd.test\r\nAction: failed");
+	buffer_free(&out);
+}
+
+/* RFC 6533 §3: raw UTF-8 of an ORCPT has no place among seven bits; and an 8-bit header is labelled so. */
+static void test_eight_bits(void **state)
+{
+	const struct report_recipient recipient = { .action = REPORT_FAILED,
+		.address = SPAN("b@example.net"),
+		.orcpt = SPAN("utf-8;b\xc3\xb6\\x{F6}@example.net"),
+		.status = SPAN("5.1.1") };
+	struct report report = a_report(&recipient, 1);
+	struct buffer out;
+	char *text;
+
+	report.original_header = SPAN("Subject: Gr\xfc\xdf"
+	                              "e\r\n\r\n");
+	text = written(&report, &out);
+	has(text, "Original-Recipient: utf-8;b\\x{F6}\\x{F6}@example.net\r\n");
+	has(text, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n");
+	has(text, "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--=_");
+	buffer_free(&out);
+	report.utf8 = true;
+	report.original_header = SPAN("Subject: Gr\xc3\xbc\r\n\r\n");
+	text = written(&report, &out);
+	has(text, "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n");
 	buffer_free(&out);
 }
 
@@ -270,6 +340,9 @@ int main(void)
 		cmocka_unit_test(test_delay_success_and_full),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_long_words),
+		cmocka_unit_test(test_blanks),
+		cmocka_unit_test(test_long_address),
+		cmocka_unit_test(test_eight_bits),
 		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_srs),
 	};
