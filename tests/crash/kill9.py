@@ -3,12 +3,14 @@
 
     kill9.py [--rounds N] [--seed N] [--seconds LOAD]
 
-A round: load (SMTP deliveries to one and several users, POP3 deletions, IMAP commands that change), a SIGKILL to a worker, to all workers of a daemon or to
+A round: load (SMTP deliveries to one and several users, submission to other servers, to users here and to both, POP3 deletions, IMAP
+commands that change), a SIGKILL to a worker, to all workers of a daemon or to
 the whole suite at a random moment, a start when the supervisor is gone, and more load. Every few rounds, and at the end, the
-load rests, every mailbox is compared with the books (load.py, imap_load.py), and `posthouse check` must find nothing wrong.
+load rests, the queue is left to empty itself, every mailbox and what other servers took is compared with the books (load.py, imap_load.py, remote_load.py), and `posthouse check` must find nothing wrong.
 Ends with a table, and with exit code 1 when anything was lost, doubled, half done or reused.
 """
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -21,12 +23,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crash.imap_load import ImapWorker  # noqa: E402
 from crash.load import Load  # noqa: E402
-from harness.site import DAEMONS, HANG_SECONDS, Site, wait_for  # noqa: E402
+from crash.remote_load import RemoteLoad  # noqa: E402
+from harness.site import DAEMONS, HANG_SECONDS, Site, claim_port, wait_for  # noqa: E402
 
 AUDIT_EVERY = 5
 LEAST = 5  # deliveries between two kills, however slow the machine is
 USERS = 6
 IMAP_WORKERS = 2
+SENDERS = ("out0", "out1")  # to other servers
+SOON = {"queue.retry": "1s 2s"}  # a far end that dropped the line is tried again within the test
 
 
 class Result:
@@ -35,7 +40,7 @@ class Result:
         self.kills = {"one process": 0, "all of a daemon": 0, "the whole suite": 0}
         self.bag = []
         self.restarts, self.recoveries, self.problems = [], [], []
-        self.books = None
+        self.books = self.remote = None
         self.commands = 0
 
     @property
@@ -56,7 +61,7 @@ class Result:
             ("lost", self.lost), ("doubled", self.doubled), ("other problems", len(self.problems)),
             ("restart of the suite", times(self.restarts)), ("service after a child's death", times(self.recoveries)),
         ]
-        lines = [f"{name:30} {value}" for name, value in rows]
+        lines = [f"{name:30} {value}" for name, value in rows + self.remote.table()]
         return "\n".join(lines + self.problems[:20])
 
 
@@ -95,12 +100,14 @@ def check(site, result):
 def run(rounds, seed, seconds, report=lambda text: None):
     chance = random.Random(seed)
     result = Result()
-    with Site(users=()) as site:
+    port, claim = claim_port()
+    with contextlib.closing(claim), Site(users=(), settings=SOON) as site:
         users = [f"load{i}" for i in range(USERS)]
-        site.add_users(users)
+        site.add_users([*users, *SENDERS])
         load = Load(site, users, seed)
         imap = [load.add(ImapWorker(site, load.books, users[i], seed * 100 + 80 + i)) for i in range(IMAP_WORKERS)]
         result.books = load.books
+        result.remote = remote = RemoteLoad(site, load, port, chance, SENDERS, seed)
         try:
             for number in range(1, rounds + 1):
                 before = load.books.deliveries
@@ -112,7 +119,8 @@ def run(rounds, seed, seconds, report=lambda text: None):
                 if number % AUDIT_EVERY == 0 or number == rounds:
                     time.sleep(0.2)
                     load.pause()
-                    lost, doubled = load.audit()
+                    remote.drain()
+                    lost, doubled = map(sum, zip(load.audit(), remote.audit()))
                     for worker in imap:
                         worker.audit()
                     result.commands = sum(worker.commands for worker in imap)
@@ -122,6 +130,7 @@ def run(rounds, seed, seconds, report=lambda text: None):
                     report(f"round {number}: {load.books.deliveries} acknowledged, lost {result.lost}, doubled {result.doubled}")
         finally:
             load.stop()
+            remote.close()
         result.problems += load.books.problems
         site.stop()
         check(site, result)

@@ -120,7 +120,7 @@ class Deliverer(Worker):
     def __init__(self, *args, login=None, largest=300_000):
         super().__init__(*args)
         self.login, self.largest, self.wire = login, largest, None
-        self.pending = None  # (id, users, octets): to be tried again after a temporary refusal
+        self.pending = None  # (id, recipients, users, sender, octets): to be tried again after a temporary refusal
 
     def connect(self):
         wire = self.site.wire("submissions" if self.login else "smtp", timeout=15)
@@ -133,25 +133,30 @@ class Deliverer(Worker):
             raise
         return wire
 
+    def choose(self):
+        """Who gets the next message; and everybody in whose books it stands then."""
+        users = self.chance.sample(self.users, self.chance.choice((1, 1, 1, 2, 3)))
+        return [f"{user}@{DOMAIN}" for user in users], users
+
     def new_message(self):
         mark = f"{self.name}-{self.number}"
         self.number += 1
-        users = self.chance.sample(self.users, self.chance.choice((1, 1, 1, 2, 3)))
+        recipients, users = self.choose()
         size = self.chance.choice((200, 2000, 6000, 6000, self.largest) if self.number % 7 == 0 else (200, 2000, 6000))
         sender = f"{self.login}@{DOMAIN}" if self.login else "load@remote.example"
         text = f"From: {sender}\r\nX-Load-Id: {mark}\r\nSubject: load\r\n\r\n" + ("x" * 70 + "\r\n") * (size // 72)
-        return mark, users, sender, text
+        return mark, recipients, users, sender, text
 
     def turn(self):
         if self.wire is None:
             self.wire = self.connect()
-        mark, users, sender, text = self.pending or self.new_message()
+        mark, recipients, users, sender, text = self.pending or self.new_message()
         self.pending = None
         sent = False
         try:
             self.wire.smtp(f"MAIL FROM:<{sender}>", 2)
-            for user in users:
-                self.wire.smtp(f"RCPT TO:<{user}@{DOMAIN}>", 2)
+            for recipient in recipients:
+                self.wire.smtp(f"RCPT TO:<{recipient}>", 2)
             self.wire.smtp("DATA", 3)
             self.wire.send(text)
             sent = True
@@ -164,7 +169,7 @@ class Deliverer(Worker):
                     for user in users:
                         self.books.unknown[user, mark] += 1
                 if self.chance.random() < 0.5:
-                    self.pending = (mark, users, sender, text)  # as a sender does that heard no answer
+                    self.pending = (mark, recipients, users, sender, text)  # as a sender does that heard no answer
             raise
         with self.books.lock:
             if answer.startswith("2"):
@@ -174,7 +179,7 @@ class Deliverer(Worker):
                 self.books.refusals += 1
                 if len(users) > 1:
                     self.books.partly.update((user, mark) for user in users)
-                self.pending = (mark, users, sender, text)
+                self.pending = (mark, recipients, users, sender, text)
         if answer.startswith("4"):
             time.sleep(0.05)
 

@@ -11,6 +11,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_sigkill():
     print(result.table())
     assert not result.bad, result.table()
     assert result.books.deliveries > 100 and result.books.deletions and result.commands, result.table()
+    assert len(result.remote.world.copies) > 50 and sum(result.remote.reports.values()), result.table()
 
 
 def test_the_audit_finds_what_is_wrong():
@@ -36,3 +37,34 @@ def test_the_audit_finds_what_is_wrong():
     assert any(p.startswith("half deleted") for p in books.problems[before:])
     books.saw("u", "2", "other")
     assert books.problems[-1].startswith("reused")
+
+
+def test_the_audit_of_other_servers_finds_what_is_wrong():
+    """A second copy is excused by a first one in doubt, once, and by nothing else."""
+    from collections import Counter
+
+    from crash.load import Books
+    from crash.remote_load import DIED, NOT_READ, NOT_WRITTEN, Copy, World
+
+    class Open:
+        """A session, with a socket that is open (or closed)."""
+
+        def __init__(self, descriptor):
+            self.sock = type("Sock", (), {"fileno": lambda self: descriptor})()
+
+    world, books, doubles = World.__new__(World), Books(), Counter()
+    world.allowed = Counter()
+    world.copies = [Copy(Open(5), "m1", ["a@far.example"], True)]
+    books.acknowledged = {"m1": {"a@far.example", "b@far.example"}, "m2": {"a@far.example"}}
+    assert world.audit(books, doubles) == (2, 0)                        # b never got m1, nobody m2
+    for session, answered, read, reason in ((Open(-1), False, False, DIED), (Open(-1), True, False, NOT_READ), (Open(-1), True, True, NOT_WRITTEN)):
+        copy = Copy(session, "m1", ["a@far.example"], answered)
+        copy.read = read
+        world.copies.append(copy)
+        assert world.audit(books, doubles) == (0, 0) and doubles[reason] == 1
+    assert world.audit(books, doubles) == (0, 0) and sum(doubles.values()) == 3
+    world.copies.append(Copy(Open(5), "m1", ["a@far.example"], True))
+    assert world.audit(books, doubles) == (0, 1)                        # no doubt is left
+    world.copies[-1].quit = True
+    world.copies.append(Copy(Open(-1), "m3", ["a@far.example"], True))
+    assert world.audit(books, doubles) == (0, 1)                        # what nobody sent
