@@ -14,6 +14,7 @@ struct leaf {
 	uint64_t octets, special;
 	uint64_t line;
 	bool eight_bit, binary, was_cr;
+	bool is_multipart; /* by its header; the parser takes it for one part: it has no boundary, or lies too deep */
 };
 
 struct work {
@@ -23,7 +24,8 @@ struct work {
 	const struct mime_part *parts;
 	size_t count;
 	bool eight_bit, utf8_header, binary, no_memory;
-	uint64_t size; /* of the message */
+	uint64_t size;                   /* of the message */
+	uint64_t eight_bits, in_headers; /* octets over 127, and those of them in header blocks */
 	struct buffer out;
 	bool gap_was_cr;
 };
@@ -49,21 +51,41 @@ static void count_octet(struct leaf *leaf, unsigned char c)
 	leaf->octets++;
 }
 
+static uint64_t count_eight_bits(struct span bytes)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < bytes.len; i++)
+		count += (unsigned char)bytes.ptr[i] > 127;
+	return count;
+}
+
+static bool says_multipart(struct span block)
+{
+	struct header_field field;
+
+	return header_find(block, SPAN("Content-Type"), &field) &&
+	       span_starts_nocase(span_trim(field.value), SPAN("multipart"));
+}
+
 static bool on_header(void *context, struct mime_part *part, struct span block)
 {
 	struct work *work = context;
+	uint64_t count = count_eight_bits(block);
+	struct leaf *leaf;
 
-	for (size_t i = 0; i < block.len; i++) {
-		if ((unsigned char)block.ptr[i] > 127)
-			work->utf8_header = true;
-	}
+	work->in_headers += count;
+	work->utf8_header = work->utf8_header || count > 0;
 	part->context = NULL;
 	if (part->kind != MIME_LEAF)
 		return false;
-	part->context = calloc(1, sizeof(struct leaf));
-	if (part->context == NULL)
+	leaf = calloc(1, sizeof(*leaf));
+	if (leaf == NULL)
 		work->no_memory = true;
-	return part->context != NULL;
+	else
+		leaf->is_multipart = says_multipart(block);
+	part->context = leaf;
+	return leaf != NULL;
 }
 
 static void on_body(void *context, struct mime_part *part, struct span bytes)
@@ -93,6 +115,7 @@ static bool read_all(struct work *work, char *piece, struct error *err)
 		if (!mime_parser_feed(work->parser, span_make(piece, got)))
 			return error_set(err, ERR_NO_MEMORY, "out of memory");
 		work->size += got;
+		work->eight_bits += count_eight_bits(span_make(piece, got));
 	} while (got == PIECE);
 	return mime_parser_finish(work->parser) || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
@@ -114,9 +137,9 @@ static bool look(struct work *work, struct error *err)
 	work->parts = mime_parser_parts(work->parser, &work->count);
 	for (size_t i = 0; i < work->count; i++) {
 		const struct leaf *leaf = work->parts[i].context;
-		work->eight_bit = work->eight_bit || (leaf != NULL && leaf->eight_bit);
 		work->binary = work->binary || (leaf != NULL && leaf->binary);
 	}
+	work->eight_bit = work->eight_bits > work->in_headers; /* also where no part is: preambles, epilogues */
 	if (ok && work->no_memory)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	return ok;
@@ -162,9 +185,10 @@ static bool can_change(const struct work *work, const struct mime_part *part, st
 	if (is_signed(work, part))
 		return error_set(err, ERR_UNSUPPORTED, "a signed part would have to be changed");
 	/* RFC 2045 §6.4: these may not be encoded */
-	if (is_type(part, "message", "rfc822") || is_type(part, "message", "partial") ||
-	        is_type(part, "message", "external-body"))
-		return error_set(err, ERR_UNSUPPORTED, "a part of type message cannot be converted");
+	if (((const struct leaf *)part->context)->is_multipart || is_type(part, "message", "rfc822") ||
+	        is_type(part, "message", "partial") || is_type(part, "message", "external-body"))
+		return error_set(
+		        err, ERR_UNSUPPORTED, "a part of type multipart or message cannot be converted as a whole");
 	if (part->transfer == TRANSFER_UNKNOWN)
 		return error_set(err, ERR_UNSUPPORTED, "a part has a transfer encoding that is not known");
 	return true;

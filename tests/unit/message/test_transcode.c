@@ -71,6 +71,17 @@ static const struct transcode_case {
 	{ "a raw header needs SMTPUTF8", TRANSCODE_7BIT, "Subject: \xc3\xa9\r\n\r\nx\r\n", NULL },
 	{ "message/partial", TRANSCODE_7BIT,
 	        "MIME-Version: 1.0\r\nContent-Type: message/partial; id=x; number=1\r\n\r\n\xe9\r\n", NULL },
+	{ "a multipart without a boundary may not be encoded (RFC 2045 6.4)", TRANSCODE_7BIT,
+	        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed\r\n\r\nl\xe9\r\n", NULL },
+	{ "a signed part in a message in a message", TRANSCODE_7BIT,
+	        "Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nl\xe9\r\n--b\r\n\r\nx\r\n--b--\r\n",
+	        NULL },
+	{ "a message in a signed part", TRANSCODE_7BIT,
+	        "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nl\xe9\r\n--b\r\n\r\nx\r\n--b--\r\n",
+	        NULL },
+	{ "what is not between parts needs nothing but its octets", TRANSCODE_8BIT,
+	        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nl\r\n--b--\r\nepil\xe9g\r\n",
+	        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nl\r\n--b--\r\nepil\xe9g\r\n" },
 	{ "an encoding that nobody knows", TRANSCODE_7BIT,
 	        "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\n\xe9\r\n",
 	        NULL },
@@ -159,12 +170,43 @@ static void test_large_body(void **state)
 	buffer_free(&in);
 }
 
+/* Octets over 127 count wherever they are, but for headers, which no encoding helps. */
+static void test_look(void **state)
+{
+	static const struct {
+		const char *in;
+		bool eight_bit, utf8_header;
+	} rows[] = {
+		{ "Subject: x\r\n\r\nx\r\n", false, false },
+		{ "Subject: \xc3\xa9\r\n\r\nx\r\n", false, true },
+		{ "Subject: x\r\n\r\n\xe9\r\n", true, false },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\npre\xe9\r\n--b\r\n\r\nl\r\n--b--\r\n", true,
+		        false },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nl\r\n--b--\r\nepil\xe9g\r\n", true,
+		        false },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: \xe9\r\n\r\nl\r\n--b--\r\n", false,
+		        true },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct text text = { .in = span_of(rows[i].in) };
+		struct transcode_io io = { read_text, write_text, &text };
+		struct transcode_need need;
+		struct error err;
+
+		assert_true(transcode_look(&io, &need, &err));
+		if (need.eight_bit != rows[i].eight_bit || need.utf8_header != rows[i].utf8_header || need.binary)
+			fail_msg("%s: %d %d", rows[i].in, need.eight_bit, need.utf8_header);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_encoders_and_decoder),
 		cmocka_unit_test(test_large_body),
+		cmocka_unit_test(test_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
