@@ -35,6 +35,13 @@ def run(folder, *command):
     return done.stdout.strip()
 
 
+def children(pid):
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+
+
 class Zone:
     def __init__(self, folder):
         for program in ("nsd", "ldns-signzone"):
@@ -124,9 +131,11 @@ class Zone:
             with open(self.folder / "log", "ab") as log:
                 self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", "nsd.conf"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
                                                 stderr=log)
+            old = set()
         else:
+            old = self.servers()
             self.process.send_signal(signal.SIGHUP)
-        wait_for(self.is_current, HANG_SECONDS, lambda: "NSD answers: " + (self.folder / "log").read_text()[-2000:])
+        wait_for(lambda: self.is_current() and not old & self.servers(), HANG_SECONDS, lambda: "NSD answers: " + (self.folder / "log").read_text()[-2000:])
 
     def is_current(self):
         """Whether the SOA record of the root is that of what was written last."""
@@ -139,6 +148,13 @@ class Zone:
                 return struct.pack("!II", self.serial, 3600) in sock.recv(4096)
             except OSError:  # refused, silent: not there yet
                 return False
+
+    def servers(self):
+        """The processes that answer: children of NSD's only child. Those of before a reload still answer for a moment."""
+        found = {self.process.pid}
+        for _ in range(2):
+            found = {int(child) for pid in found for child in children(pid)}
+        return found
 
     def end(self):
         process, self.process = self.process, None
