@@ -6,6 +6,7 @@
 #include "smtpd/server/session.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define WORKER_THREADS 16 /* many waiting writers make one sync cheaper than few (design.md §5); idle ones end */
 
@@ -33,7 +34,9 @@ static const struct daemon_port ports[] = {
 static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare", "/directory.db", "/directory.db-wal",
 	"/directory.db-shm", "/directory.db-lock", "/queue", "/queue.db", "/queue.db-wal", "/queue.db-shm",
 	"/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock", NULL };
-static const char *const readable[] = { "/proc/self/fd", NULL }; /* linkat(2) of an unnamed spool file */
+static const char *const readable[] = { "/proc/self/fd", /* linkat(2) of an unnamed spool file */
+	"/etc/passwd",                                   /* who uses the sendmail command's socket */
+	NULL };
 
 /* A proxy's connections count for those who come through it, once it has said who that is. */
 static struct span exempt_networks(struct program *program)
@@ -164,6 +167,7 @@ static bool start(void *arg, struct daemon *daemon, struct error *err)
 	struct smtp_server *server = &program->server;
 
 	server->accept.settings = &server->settings;
+	server->own_uid = (uint32_t)getuid();
 	server->pool = daemon_pool(daemon);
 	server->on_empty = on_empty;
 	server->arg = daemon;

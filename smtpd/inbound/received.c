@@ -82,6 +82,9 @@ bool trace_add_missing(struct buffer *out, const struct trace *trace, struct spa
 		date_format(trace->unix_seconds, out);
 		buffer_append_text(out, "\r\n");
 	}
+	if (trace->local && trace->sender.len > 0 && utf8_is_ascii(trace->sender) &&
+	        !header_find(header, SPAN("From"), &field))
+		buffer_printf(out, "From: <%.*s>\r\n", SPAN_FMT(trace->sender));
 	if (!header_find(header, SPAN("Message-ID"), &field))
 		buffer_printf(out, "Message-ID: <%.*s@%.*s>\r\n", SPAN_FMT(trace->id), SPAN_FMT(trace->hostname));
 	return !out->failed;

@@ -38,7 +38,7 @@ bool trace_write_return_path(struct buffer *out, struct span sender);
  * (RFC 5321 §7.6 allows it; the log and `posthouse explain` have them). */
 bool trace_write_received(struct buffer *out, const struct trace *trace);
 
-/* Appends Date and Message-ID if `header` (the block as received) has none. RFC 6409 §8.2, §8.3. Nothing is taken away: a
+/* Appends Date and Message-ID (and From for a program of this machine: its sender) if `header` (the block as received) has none. RFC 6409 §8.2, §8.3. Nothing is taken away: a
  * Bcc field that the client sent stays, for only the client knows to whom which copy goes (RFC 5322 §3.6.3). */
 bool trace_add_missing(struct buffer *out, const struct trace *trace, struct span header);
 

@@ -48,6 +48,7 @@ void cmd_mail(struct smtp_session *s, struct span args)
 		session_bad_argument(s, STAGE_SENDER, &err);
 		return;
 	}
+	local_user_sender(s, &mail.sender);
 	transaction = transaction_new(&mail);
 	if (transaction == NULL) {
 		session_reply(s, 451, "4.3.0", "out of memory, try again later");

@@ -39,6 +39,10 @@ void cmd_xclient(struct smtp_session *s, struct span args);
 void proxy_await(struct smtp_session *s);
 void proxy_receive(struct smtp_session *s, struct span bytes); /* takes them all */
 
+/* server/local_user.c: PORT_LOCAL */
+void local_user_start(struct smtp_session *s);
+void local_user_sender(const struct smtp_session *s, struct smtp_path *sender); /* who MAIL is really from */
+
 /* server/cmd_auth.c */
 void cmd_auth(struct smtp_session *s, struct span args);
 void auth_line(struct smtp_session *s, struct span line); /* a line in AUTHENTICATING */

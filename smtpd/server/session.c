@@ -362,7 +362,7 @@ void session_forget_client(struct smtp_session *s)
 
 /* --- events of the conn ---------------------------------------------------------------------------------------- */
 
-static void greet(struct smtp_session *s)
+void session_greet(struct smtp_session *s)
 {
 	CHECK(s->state == CONNECTED);
 	s->state = GREETED;
@@ -426,7 +426,7 @@ static void on_tls(void *session)
 
 	conn_set_timeout(s->conn, s->server->settings.idle_timeout_ms);
 	if (s->state == CONNECTED)
-		greet(s);
+		session_greet(s);
 	/* After STARTTLS there is no second greeting (RFC 3207 §4.2). */
 }
 
@@ -465,17 +465,6 @@ static void enlist(struct smtp_server *server, struct smtp_session *s)
 	server->sessions = s;
 }
 
-/* Programs of this machine are not counted like strangers: a night's cron jobs may all come at once. */
-static bool know_user(struct smtp_session *s)
-{
-	if (!conn_peer_user(s->conn, &s->uid)) {
-		conn_close(s->conn);
-		return false;
-	}
-	conn_set_logged_in(s->conn);
-	return true;
-}
-
 void session_start(struct smtp_server *server, struct conn *conn, enum smtp_port port)
 {
 	struct smtp_session *s = calloc(1, sizeof(*s));
@@ -510,9 +499,10 @@ void session_peer_known(struct smtp_session *s)
 	s->may_xclient = s->port != PORT_DELIVER && peer_is_in(s, &s->server->xclient);
 	await_login(s);
 	conn_set_timeout(s->conn, s->port == PORT_SUBMIT_TLS ? settings->tls_timeout_ms : settings->idle_timeout_ms);
-	if (s->port == PORT_SUBMIT_TLS || (s->port == PORT_LOCAL && !know_user(s)))
-		return;
-	greet(s);
+	if (s->port == PORT_LOCAL)
+		local_user_start(s);
+	else if (s->port != PORT_SUBMIT_TLS)
+		session_greet(s);
 }
 
 void session_greet_again(struct smtp_session *s)
@@ -520,7 +510,7 @@ void session_greet_again(struct smtp_session *s)
 	session_forget_client(s);
 	s->bad_commands = s->idle_commands = s->refusals = s->unknown_recipients = s->auth_failures = 0;
 	s->state = CONNECTED;
-	greet(s);
+	session_greet(s);
 }
 
 /* RFC 4954 §4: an AUTH line may be 12288 octets long; others need far less. */

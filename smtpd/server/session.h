@@ -7,7 +7,7 @@
  *   |                     | +-- AUTH --> AUTHENTICATING
  *  CONNECTED              +------------------+
  *
- *  CONNECTED -> GREETED         greet                  at once, or after a proxy's header, the handshake of implicit TLS
+ *  CONNECTED -> GREETED         session_greet          at once, or after a proxy's header, the handshake of implicit TLS
  *  any before MAIL -> CONNECTED session_greet_again    XCLIENT: another client
  *  GREETED -> READY             cmd_ehlo, cmd_helo     RFC 5321 §4.1.1.1
  *  any before MAIL -> GREETED   cmd_starttls           RFC 3207 §4.2: forget all that the client said
@@ -81,6 +81,7 @@ struct smtp_server {
 	struct smtp_networks relay, xclient, proxy; /* of the settings, parsed */
 	struct worker_pool *pool;
 	struct auth_client *auth;
+	uint32_t own_uid;              /* of this process */
 	struct smtp_session *sessions; /* all that live */
 	bool draining;
 	void (*on_empty)(void *arg); /* draining, and the last session has ended */
@@ -185,6 +186,7 @@ void session_forget_client(struct smtp_session *s);
 void session_leave_if_draining(struct smtp_session *s); /* between messages: 421 if we are going down */
 size_t session_line_limit(const struct smtp_session *s);
 
+void session_greet(struct smtp_session *s); /* CONNECTED -> GREETED, or goodbye */
 /* The client at this end of the conn is known now: greets it, or lets TLS begin. */
 void session_peer_known(struct smtp_session *s);
 void session_log_in(struct smtp_session *s, int64_t account_id, struct span login);

@@ -25,6 +25,7 @@ struct fake_world {
 	bool queue_fails;                  /* the disk is full */
 	struct buffer queued;              /* "entry 0 from <a@b>\nremote <x@y> domain=y\n": what queue_add() got */
 	struct buffer told;                /* "received <bob@example.test>: ...\n": events */
+	uint32_t uid;                      /* at the other end of PORT_LOCAL; 999 is the service's own */
 	bool address_is_full;              /* whoever a proxy names has too many connections */
 	bool no_sent;                      /* USE_SENT is missing */
 	bool emptied;                      /* on_empty came */

@@ -5,6 +5,7 @@
 #include "base/macros.h"
 #include "message/srs.h"
 
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -57,6 +58,25 @@ static void trusts_the_client(struct fake_world *world)
 
 	assert_true(
 	        network_parse_list(SPAN("192.0.2.0/29"), world->server.relay.list, &world->server.relay.count, &err));
+}
+
+/* The one uid with the same name everywhere, but root's (LSB; Debian's base-passwd). */
+static void is_bin(struct fake_world *world)
+{
+	struct passwd *bin = getpwnam("bin");
+
+	assert_non_null(bin);
+	world->uid = bin->pw_uid;
+}
+
+static void is_itself(struct fake_world *world)
+{
+	world->uid = world->server.own_uid;
+}
+
+static void is_nobody_known(struct fake_world *world)
+{
+	world->uid = 4000000000;
 }
 
 static void disk_is_full(struct fake_world *world)
@@ -128,6 +148,20 @@ static const struct queueing_case {
 	{ "a program of this machine", PORT_LOCAL, nothing, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <a@client.example>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
+	{ "a program of another user: as that user", PORT_LOCAL, is_bin, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
+	        "250 2.0.0 queued as ",
+	        "entry 0 from <bin@example.test>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
+	{ "an answer by a machine stays one", PORT_LOCAL, is_bin,
+	        HELLO "MAIL FROM:<>\r\nRCPT TO:<x@foreign.example>\r\n" BODY, "250 2.0.0 queued as ",
+	        "entry 0 from <>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
+	{ "the service itself: as anybody", PORT_LOCAL, is_itself, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
+	        "250 2.0.0 queued as ",
+	        "entry 0 from <a@client.example>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
+	{ "a user without a name", PORT_LOCAL, is_nobody_known, HELLO, "421 4.7.1 ", "", 0, 0, 0 },
+	{ "REQUIRETLS goes along with what is queued", PORT_SUBMIT_TLS, nothing,
+	        LOGIN " REQUIRETLS\r\nRCPT TO:<mixed@example.test>\r\n" BODY, "250 2.0.0 queued as ",
+	        "entry 0 from <alice@example.test> account=1 flags=8\nlocal <mixed@example.test> account=4\n", 1, 0,
+	        0 },
 	{ "a program of this machine logs in nowhere", PORT_LOCAL, nothing, HELLO "AUTH PLAIN good\r\n", "502 5.5.1 ",
 	        "", 0, 0, 0 },
 	{ "relaying for a trusted network", PORT_MX, trusts_the_client, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
