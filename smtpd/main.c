@@ -34,9 +34,8 @@ static const struct daemon_port ports[] = {
 static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare", "/directory.db", "/directory.db-wal",
 	"/directory.db-shm", "/directory.db-lock", "/queue", "/queue.db", "/queue.db-wal", "/queue.db-shm",
 	"/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock", NULL };
-static const char *const readable[] = { "/proc/self/fd", /* linkat(2) of an unnamed spool file */
-	"/etc/passwd",                                   /* who uses the sendmail command's socket */
-	NULL };
+/* linkat(2) of an unnamed spool file; passwd(5), which is another file after each change: who uses the sendmail command's socket. */
+static const char *const readable[] = { "/proc/self/fd", "/etc", NULL };
 
 /* A proxy's connections count for those who come through it, once it has said who that is. */
 static struct span exempt_networks(struct program *program)

@@ -2,10 +2,14 @@
 on success (RFC 3461), and docs/smtp.md against what is announced.
 """
 import ipaddress
+import os
+import pwd
 import re
 import smtplib
 import ssl
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +19,12 @@ from harness.wire import Wire, plain_token
 
 ROOT = Path(__file__).resolve().parents[2]
 LMTP = free_port()
+SENDMAIL = f"/tmp/posthouse-test-sendmail-{os.getpid()}"  # where other users reach it
 TRUSTED, XCLIENT, PROXY = "127.0.0.5", "127.0.0.6", "127.0.0.7"
 SITE = {"settings": {
     "smtp.relay_networks": f"{TRUSTED}/32", "smtp.xclient_networks": f"{XCLIENT}/32", "smtp.proxy_networks": f"{PROXY}/32",
     "smtp.etrn_domains": "example.org waiting.example", "smtp.expn": "yes", "listen.lmtp": LMTP, "dns.forward": "127.0.0.1@9",
-    "limits.connections_per_address": 3,
+    "limits.connections_per_address": 3, "listen.sendmail_socket": SENDMAIL,
 }, "workers": 1}  # each worker counts for itself
 
 
@@ -352,6 +357,38 @@ def test_etrn_starts_the_queue(site):
         wire.send("Subject: x\r\n\r\nx\r\n.\r\n")
         assert "queued as" in wire.expect(250)
     wait_for(lambda: etrn(site, "waiting.example").startswith("253 2.0.0 1 "), 60, "tried once, it waits")
+
+
+# --- the sendmail command's socket
+
+AS_USER = """
+import socket, sys
+wire = socket.socket(socket.AF_UNIX)
+wire.settimeout(60)
+wire.connect(sys.argv[1])
+stream = wire.makefile("rwb", buffering=0)
+for line in [b"", b"HELO localhost", b"MAIL FROM:<boss@example.test>", b"RCPT TO:<" + sys.argv[2].encode() + b">", b"DATA",
+             b"Subject: cron\\r\\n\\r\\nx\\r\\n.", b"QUIT"]:
+    if line:
+        wire.sendall(line + b"\\r\\n")
+    print(stream.readline().decode().strip())
+"""
+
+
+def send_as(name, recipient):
+    return subprocess.run([sys.executable, "-c", AS_USER, SENDMAIL, recipient], user=name, cwd="/", stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+@pytest.mark.parametrize("name, sender", [("root", "boss"), ("nobody", "boss"), ("bin", "bin")])
+def test_programs_write_as_their_user(site, user, name, sender):
+    """Root and the service's user (nobody, here) as anybody, others as themselves."""
+    assert [line[:3] for line in send_as(name, f"{user}@example.test")] == ["220", "250", "250", "250", "354", "250", "221"]
+    message, = site.mailbox(user)
+    assert message.startswith(f"Return-Path: <{sender}@example.test>\r\n".encode())
+    assert f"from localhost (uid {pwd.getpwnam(name).pw_uid})" in received(site, user)
+    assert f"\r\nFrom: <{sender}@example.test>\r\n".encode() in message
 
 
 # --- RFC 3461: who asks to be told is told
