@@ -17,8 +17,8 @@
  * looks for its id. Once all have the message the id is taken back: who sends the same octets again means it.
  *
  * LMTP (request.each) is told of each RCPT by itself. Who leads to one account fails with it, and the client keeps the message for him
- * (RFC 2033 §3). Who leads to several, an alias, has it when one of them took it: the others, and addresses elsewhere, are the queue's,
- * or the client's next try would double it for those who have it.
+ * (RFC 2033 §3). Who leads to several, an alias, has it when one of them took it or one is at another server: the others are the queue's,
+ * as all addresses elsewhere are, or the client's next try would double it for those who have it.
  *
  * A report on success (RFC 3461 §5.2.3) is made by the relay in the transaction in which the recipient leaves the queue: so exactly once.
  *

@@ -18,13 +18,16 @@ static bool has_it(const struct delivery *delivery, size_t target)
 	return delivery->parts[target].error.code == ERR_NONE;
 }
 
-/* More than one way leads on from this RCPT, and on one of them the message has arrived. */
+/* More than one way leads on from this RCPT, and on one of them the message has arrived, or goes to another server, which the queue sees to. */
 static bool is_ours_by_now(const struct delivery *delivery, size_t rcpt)
 {
 	const struct envelope *envelope = delivery->request.envelope;
 
 	for (size_t i = 0; i < envelope->link_count; i++)
 		if (envelope->links[i].rcpt == rcpt && has_it(delivery, envelope->links[i].target))
+			return true;
+	for (size_t i = 0; i < envelope->remote_count; i++)
+		if (envelope->remotes[i].rcpt == rcpt)
 			return true;
 	return false;
 }

@@ -253,6 +253,7 @@ static const struct {
 	{ "j\xc3\xb6rg", { 2 } },
 	{ "away", { 0 } },
 	{ "both", { 2 } },
+	{ "half", { 4 } },
 };
 
 bool directory_resolve(
@@ -275,9 +276,12 @@ bool directory_resolve(
 			out->targets[out->count].detail_folders = false;
 			out->targets[out->count++].quota_messages = 0;
 		}
-		if (span_equal_nocase(local, SPAN("away")) || span_equal_nocase(local, SPAN("both")))
-			fake_add_remote(out, "away@elsewhere.example",
-			        span_equal_nocase(local, SPAN("away")) ? "away@example.test" : "both@example.test");
+		if (span_equal_nocase(local, SPAN("away")))
+			fake_add_remote(out, "away@elsewhere.example", "away@example.test");
+		if (span_equal_nocase(local, SPAN("both")))
+			fake_add_remote(out, "away@elsewhere.example", "both@example.test");
+		if (span_equal_nocase(local, SPAN("half")))
+			fake_add_remote(out, "away@elsewhere.example", "half@example.test");
 		error_set(err, ERR_NO_SUCH_DOMAIN, "a target that is gone"); /* says nothing when it is true */
 		return true;
 	}

@@ -2,7 +2,8 @@
  * directory of three users, and a store that keeps what it is given. For test_session.c and the session fuzzer.
  *
  * Users: alice (1), bob (2), full (3, over quota), broken (4, its store fails), all @example.test; alias team = alice + bob;
- * mixed = alice + broken; away = away@elsewhere.example; both = bob + away@elsewhere.example. Passwords are "secret" (AUTH PLAIN only, base64 not decoded: see fake.c). */
+ * mixed = alice + broken; away = away@elsewhere.example; both = bob + that one; half = broken + that one. Passwords are "secret"
+ * (AUTH PLAIN only, base64 not decoded: see fake.c). */
 #ifndef FAKE_H
 #define FAKE_H
 

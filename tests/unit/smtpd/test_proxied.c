@@ -21,6 +21,7 @@
 #define BROKEN "RCPT TO:<broken@example.test>\r\n"
 #define MIXED  "RCPT TO:<mixed@example.test>\r\n" /* alice, who can, and broken, who cannot */
 #define BOTH   "RCPT TO:<both@example.test>\r\n"  /* bob, and another server */
+#define HALF   "RCPT TO:<half@example.test>\r\n"  /* broken, who cannot, and another server */
 #define AWAY   "RCPT TO:<away@example.test>\r\n"  /* another server */
 
 /* PROXY, version 2 */
@@ -99,6 +100,13 @@ static const struct lmtp_case {
 	{ "an alias that leads away, too", nothing, LHLO "MAIL FROM:<>\r\n" BOTH ALICE BODY,
 	        "250;250 2.1.0;250 2.1.5;250 2.1.5;354;250 2.1.5;250 2.1.5;",
 	        "entry 0 from <>\nremote <away@elsewhere.example> domain=elsewhere.example\n", 1, 1, 0 },
+	{ "an alias that leads away, and its mailbox fails: both are ours", nothing, LHLO "MAIL FROM:<>\r\n" HALF BODY,
+	        "250;250 2.1.0;250 2.1.5;354;250 2.1.5;",
+	        "entry 0 from <>\nlocal <half@example.test> account=4\n"
+	        "entry -1 from <>\nremote <away@elsewhere.example> domain=elsewhere.example\n",
+	        0, 0, 0 },
+	{ "the same, and cannot be queued", disk_is_full, LHLO "MAIL FROM:<>\r\n" HALF BODY,
+	        "250;250 2.1.0;250 2.1.5;354;452 4.3.1;", "", 0, 0, 0 },
 	{ "an alias that only leads away", nothing, LHLO "MAIL FROM:<>\r\n" AWAY BODY,
 	        "250;250 2.1.0;250 2.1.5;354;250 2.1.5;",
 	        "entry 0 from <>\nremote <away@elsewhere.example> domain=elsewhere.example\n", 0, 0, 0 },
