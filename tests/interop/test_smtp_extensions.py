@@ -349,6 +349,7 @@ def etrn(site, domain):
 
 
 def test_etrn_starts_the_queue(site):
+    site.posthouse("route", "add", "waiting.example", "--via", f"[127.0.0.1]:{free_port()}", "--tls", "none")  # nobody listens
     with site.wire("smtp", source=(TRUSTED, 0)) as wire:
         wire.smtp("EHLO client.example", 250)
         wire.smtp("MAIL FROM:<a@b.example>", 250)
