@@ -186,7 +186,8 @@ void session_forget_client(struct smtp_session *s);
 void session_leave_if_draining(struct smtp_session *s); /* between messages: 421 if we are going down */
 size_t session_line_limit(const struct smtp_session *s);
 
-void session_greet(struct smtp_session *s); /* CONNECTED -> GREETED, or goodbye */
+void session_greet(struct smtp_session *s);                  /* CONNECTED -> GREETED, or goodbye */
+const char *session_port_name(const struct smtp_session *s); /* as in the log */
 /* The client at this end of the conn is known now: greets it, or lets TLS begin. */
 void session_peer_known(struct smtp_session *s);
 void session_log_in(struct smtp_session *s, int64_t account_id, struct span login);
