@@ -75,20 +75,27 @@ struct queue_rcpt_new {
 	uint8_t op_id[OP_ID_LEN]; /* LOCAL, SENT; all zero: queue_add makes one of the trace and the account */
 };
 
+/* Of what one account submits (stolen passwords). */
+struct sending_limits {
+	uint32_t recipients_a_day;     /* remote ones; 0: no limit */
+	uint32_t new_recipients_a_day; /* to whom this account had never sent; 0: no limit */
+};
+
 struct queue_entry {
 	struct span trace;      /* QUEUE_TRACE_MAX, unique on this site: names the message everywhere */
 	struct span sender;     /* of MAIL FROM (after SRS); empty: <> */
 	struct span envid;      /* or empty */
 	struct span message_id; /* of the header, without < >, for people who look for it; may be empty */
 	enum queue_return ret;
-	unsigned flags;        /* enum queue_flag */
-	int priority;          /* RFC 6710: -9..9 */
-	int64_t account_id;    /* who submitted it; 0: came from outside, or from us */
-	int64_t created_ms;    /* when it was received, by the wall clock */
-	int64_t not_before_ms; /* undo time, FUTURERELEASE (RFC 4865); 0: now */
-	int64_t expires_ms;    /* the last moment to try */
-	int64_t deliver_by_ms; /* RFC 2852; 0: none */
-	struct span prefix;    /* Received and added fields, CRLF lines, no Return-Path; stands before the body */
+	unsigned flags;               /* enum queue_flag */
+	int priority;                 /* RFC 6710: -9..9 */
+	int64_t account_id;           /* who submitted it; 0: came from outside, or from us */
+	struct sending_limits limits; /* of the account: REMOTE recipients of this entry, and all others of that day */
+	int64_t created_ms;           /* when it was received, by the wall clock */
+	int64_t not_before_ms;        /* undo time, FUTURERELEASE (RFC 4865); 0: now */
+	int64_t expires_ms;           /* the last moment to try */
+	int64_t deliver_by_ms;        /* RFC 2852; 0: none */
+	struct span prefix; /* Received and added fields, CRLF lines, no Return-Path; stands before the body */
 	struct spool *body;
 	const struct queue_rcpt_new *recipients;
 	size_t recipient_count;
@@ -100,7 +107,7 @@ bool queue_open(const char *data_dir, struct queue **out, struct error *err); /*
 void queue_close(struct queue **queue);
 
 /* All entries in one transaction (group commit): all or none; then tells the relay. Large bodies must not have been synced: done here.
- * ERR_LIMIT: QUEUE_RECIPIENTS_MAX. ERR_EXISTS: the trace is there already. */
+ * ERR_LIMIT: QUEUE_RECIPIENTS_MAX, or an account has sent enough today, with the sentence for the client. ERR_EXISTS: the trace is there already. */
 bool queue_add(struct queue *queue, struct queue_entry **entries, size_t count, struct error *err);
 
 /* --- the relay's side --- */
@@ -222,11 +229,7 @@ bool queue_reroute(struct queue *queue, const struct queue_filter *filter, struc
 
 /* --- submission limits (stolen passwords) --- */
 
-struct sending_limits {
-	uint32_t recipients_a_day;     /* remote ones; 0: no limit */
-	uint32_t new_recipients_a_day; /* to whom this account had never sent; 0: no limit */
-};
-/* Would these remote recipients still be allowed? ERR_LIMIT with the sentence for the client. Changes nothing. */
+/* Would these remote recipients still be allowed? ERR_LIMIT as queue_add(), which decides: others may be faster. Changes nothing. */
 bool queue_may_send(struct queue *queue, int64_t account_id, const struct sending_limits *limits,
         const struct span *addresses, size_t count, int64_t now_ms, struct error *err);
 /* Counted by queue_add() itself for entries with an account_id (their REMOTE recipients). */

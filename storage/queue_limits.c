@@ -118,24 +118,32 @@ struct question {
 	size_t hashed; /* different ones */
 };
 
+static bool recipients_allowed(const struct sending_limits *limits, int64_t recipients, struct error *err)
+{
+	return limits->recipients_a_day == 0 || recipients <= limits->recipients_a_day ||
+	       error_set(err, ERR_LIMIT, "this account may send to %u recipients a day; try again tomorrow",
+	               limits->recipients_a_day);
+}
+
+static bool new_allowed(const struct sending_limits *limits, int64_t new_recipients, struct error *err)
+{
+	return limits->new_recipients_a_day == 0 || new_recipients <= limits->new_recipients_a_day ||
+	       error_set(err, ERR_LIMIT, "this account may send to %u new recipients a day; try again tomorrow",
+	               limits->new_recipients_a_day);
+}
+
 static bool is_allowed(struct queue *queue, const struct question *ask, struct error *err)
 {
-	const struct sending_limits *limits = ask->limits;
 	struct sending sent;
 	uint64_t unknown;
 
-	if (!load_sending(queue->reader, ask->account_id, ask->today, &sent, err))
+	if (!load_sending(queue->reader, ask->account_id, ask->today, &sent, err) ||
+	        !recipients_allowed(ask->limits, sent.recipients + (int64_t)ask->count, err))
 		return false;
-	if (limits->recipients_a_day > 0 && (uint64_t)sent.recipients + ask->count > limits->recipients_a_day)
-		return error_set(err, ERR_LIMIT, "this account may send to %u recipients a day; try again tomorrow",
-		        limits->recipients_a_day);
-	if (limits->new_recipients_a_day == 0)
+	if (ask->limits->new_recipients_a_day == 0)
 		return true;
-	if (!count_unknown(queue->reader, ask->account_id, ask->hashes, ask->hashed, &unknown, err))
-		return false;
-	return (uint64_t)sent.new_recipients + unknown <= limits->new_recipients_a_day || unknown == 0 ||
-	       error_set(err, ERR_LIMIT, "this account may send to %u new recipients a day; try again tomorrow",
-	               limits->new_recipients_a_day);
+	return count_unknown(queue->reader, ask->account_id, ask->hashes, ask->hashed, &unknown, err) &&
+	       (unknown == 0 || new_allowed(ask->limits, sent.new_recipients + (int64_t)unknown, err));
 }
 
 bool queue_may_send(struct queue *queue, int64_t account_id, const struct sending_limits *limits,
@@ -191,10 +199,11 @@ static bool count_one(
 	       prune_known(change, account_id, sent, err);
 }
 
+/* In the transaction that adds it: however many sessions and processes send at once, none gets past. */
 bool queue_count_sending(struct queue_change *change, const struct queue_entry *entry, struct error *err)
 {
 	struct sending sent;
-	int64_t remote = 0;
+	int64_t remote = 0, new_before;
 	bool ok = true;
 
 	for (size_t i = 0; i < entry->recipient_count; i++)
@@ -203,14 +212,17 @@ bool queue_count_sending(struct queue_change *change, const struct queue_entry *
 		return true;
 	if (!load_sending(change->database, entry->account_id, day_of(entry->created_ms), &sent, err))
 		return false;
+	new_before = sent.new_recipients;
 	for (size_t i = 0; ok && i < entry->recipient_count; i++) {
 		if (entry->recipients[i].kind == QUEUE_REMOTE)
 			ok = count_one(change, entry->account_id, hash_of(change->queue, entry->recipients[i].address),
 			        &sent, err);
 	}
 	sent.recipients += remote;
-	return ok && DATABASE_RUN(change->database, QUEUE_SENDING_PUT, err, V_INT(entry->account_id), V_INT(sent.day),
-	                     V_INT(sent.recipients), V_INT(sent.new_recipients), V_INT(sent.known));
+	return ok && recipients_allowed(&entry->limits, sent.recipients, err) &&
+	       (sent.new_recipients == new_before || new_allowed(&entry->limits, sent.new_recipients, err)) &&
+	       DATABASE_RUN(change->database, QUEUE_SENDING_PUT, err, V_INT(entry->account_id), V_INT(sent.day),
+	               V_INT(sent.recipients), V_INT(sent.new_recipients), V_INT(sent.known));
 }
 
 bool queue_forget_account(struct queue *queue, int64_t account_id, struct error *err)

@@ -177,23 +177,21 @@ static bool has_limits(int64_t account_id, const struct sender_options *options)
 	return account_id != 0 && (options->limits.recipients_a_day > 0 || options->limits.new_recipients_a_day > 0);
 }
 
-/* The addresses elsewhere that the sender wrote to himself (what an alias leads to is the admin's doing), and room for one more. */
-static bool written_remotes(const struct envelope *envelope, struct span **out, size_t *count, struct error *err)
+/* The addresses elsewhere that the sender wrote to himself (what an alias leads to is the admin's doing), and room for one more. NULL: no
+ * memory. */
+static struct span *written_remotes(const struct envelope *envelope, size_t *count)
 {
 	struct span *list = malloc((envelope->remote_count + 1) * sizeof(*list));
 
-	if (list == NULL)
-		return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
 	*count = 0;
-	for (size_t i = 0; i < envelope->remote_count; i++)
+	for (size_t i = 0; list != NULL && i < envelope->remote_count; i++)
 		if (envelope->remotes[i].alias.len == 0)
 			list[(*count)++] = envelope_text(envelope, envelope->remotes[i].address);
-	*out = list;
-	return true;
+	return list;
 }
 
-/* promises.md has stolen passwords send to thousands. In a long list only the newest is looked at here, and all of it before it is
- * queued: else n recipients would cost n * n look-ups. */
+/* promises.md has stolen passwords send to thousands. This is for the client to know early, and what counts is what queue_add() says of the
+ * whole message; so in a long list only the newest is looked at: else n recipients would cost n * n look-ups. */
 static bool recipient_within_limits(const struct accept_context *context, const struct recipient_request *request,
         const struct routing *routing, bool *limited, struct error *err)
 {
@@ -203,31 +201,15 @@ static bool recipient_within_limits(const struct accept_context *context, const 
 
 	if (routing->remote[0] == '\0' || !has_limits(request->account_id, request->options))
 		return true;
-	if (!written_remotes(request->envelope, &list, &count, err))
-		return false;
+	list = written_remotes(request->envelope, &count);
+	if (list == NULL)
+		return error_set(err, ERR_NO_MEMORY, "out of memory, try again later");
 	if (count > LIMIT_CHECKED_AT_RCPT)
 		count = 0;
 	list[count++] = span_of(routing->remote);
 	ok = queue_may_send(
 	        context->queue, request->account_id, &request->options->limits, list, count, clock_wall_ms(), err);
 	*limited = !ok && err->code == ERR_LIMIT;
-	free(list);
-	return ok;
-}
-
-bool accept_sending(const struct accept_context *context, int64_t account_id, const struct sender_options *options,
-        const struct envelope *envelope, struct error *err)
-{
-	struct span *list;
-	size_t count;
-	bool ok;
-
-	if (envelope->remote_count == 0 || !has_limits(account_id, options))
-		return true;
-	if (!written_remotes(envelope, &list, &count, err))
-		return false;
-	ok = count == 0 ||
-	     queue_may_send(context->queue, account_id, &options->limits, list, count, clock_wall_ms(), err);
 	free(list);
 	return ok;
 }

@@ -56,12 +56,10 @@ bool accept_sender_options(
 
 bool accept_recipient_now(
         const struct accept_context *context, const struct recipient_request *request, struct error *err);
-/* Fills *out with where the recipient leads. *limited: refused because the account has sent enough for today. */
+/* Fills *out with where the recipient leads. *limited: refused because the account has sent enough for today;
+ * what counts is what queue_add() says later. */
 bool accept_recipient(const struct accept_context *context, const struct recipient_request *request,
         struct routing *out, bool *limited, struct error *err);
-/* The same limit for all of a message together, once more before it is queued: others may have been sent meanwhile. */
-bool accept_sending(const struct accept_context *context, int64_t account_id, const struct sender_options *options,
-        const struct envelope *envelope, struct error *err);
 
 /* After the end of data, before anything is stored. */
 bool accept_message(const struct accept_context *context, const struct message_request *request, struct error *err);

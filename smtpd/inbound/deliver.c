@@ -114,7 +114,8 @@ void delivery_queued(struct delivery *delivery)
 	bool after_parts = delivery->failed != NULL;
 
 	delivery->outcome.queued = delivery->error.code == ERR_NONE;
-	delivery->outcome.limited = delivery->prepared.limited;
+	delivery->outcome.limited =
+	        delivery->is_prepared && delivery->error.code == ERR_LIMIT; /* it is queue_add()'s */
 	if (delivery->results != NULL)
 		each_queued(delivery);
 	else if (after_parts && delivery->outcome.queued) {

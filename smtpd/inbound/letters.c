@@ -237,6 +237,7 @@ static bool write_letter(const struct delivery_request *request, const struct pr
 	if (letter->alias.len > 0)
 		return forward(request, letter, letter->entry.prefix, err);
 	letter->entry.account_id = request->account_id;
+	letter->entry.limits = request->options->limits;
 	return true;
 }
 

@@ -211,14 +211,6 @@ static bool has_high_octets(struct spool *spool, bool *out, struct error *err)
 	return true;
 }
 
-static bool within_limits(const struct delivery_request *request, struct prepared *out, struct error *err)
-{
-	if (accept_sending(request->accept, request->account_id, request->options, request->envelope, err))
-		return true;
-	out->limited = err->code == ERR_LIMIT;
-	return false;
-}
-
 static bool note_octets(const struct delivery_request *request, struct prepared *out, struct error *err)
 {
 	bool eight_bit;
@@ -245,7 +237,7 @@ bool prepare_for_queue(const struct delivery_request *request, struct prepared *
 	if (ok)
 		note_header(request, buffer_span(&header), out);
 	buffer_free(&header);
-	return ok && note_octets(request, out, err) && within_limits(request, out, err) && done(err);
+	return ok && note_octets(request, out, err) && done(err);
 }
 
 bool prepare_flags(const struct delivery_request *request, struct prepared *out, struct error *err)

@@ -41,7 +41,6 @@ struct prepared {
 	uint8_t content[CONTENT_HASH]; /* over sender and octets */
 	/* for the queue */
 	unsigned flags; /* enum queue_flag that the message itself gives */
-	bool limited;   /* refused because the account has sent enough for today */
 };
 
 void prepared_init(struct prepared *prepared);

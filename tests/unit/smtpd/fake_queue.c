@@ -140,11 +140,24 @@ static void write_entry(const struct queue_entry *entry)
 	buffer_append(&the_world->last, piece, got);
 }
 
+static size_t count_remote(const struct queue_entry *entry)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < entry->recipient_count; i++)
+		count += entry->recipients[i].kind == QUEUE_REMOTE;
+	return count;
+}
+
 bool queue_add(struct queue *queue, struct queue_entry **entries, size_t count, struct error *err)
 {
 	(void)queue;
 	if (the_world->queue_fails)
 		return error_set(err, ERR_NO_SPACE, "no room left");
+	for (size_t i = 0; i < count; i++)
+		if (entries[i]->limits.recipients_a_day > 0 && count_remote(entries[i]) > the_world->may_send)
+			return error_set(
+			        err, ERR_LIMIT, "you have written to %u recipients today", the_world->may_send);
 	for (size_t i = 0; i < count; i++)
 		write_entry(entries[i]);
 	error_set(err, ERR_BUSY, "a first try"); /* says nothing when it is true */

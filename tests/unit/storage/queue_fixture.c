@@ -80,6 +80,7 @@ enum error_code add_spec(struct site *site, const struct spec *spec)
 		.flags = QUEUE_8BIT,
 		.priority = spec->priority,
 		.account_id = spec->account_id,
+		.limits = spec->limits,
 		.created_ms = spec->created_ms,
 		.not_before_ms = spec->not_before_ms,
 		.expires_ms = spec->created_ms + 5 * 24 * 60 * MINUTE,

@@ -28,6 +28,7 @@ struct spec {
 	size_t size;        /* of the body; 0: 100 */
 	const char *sender; /* NULL: s@here.test */
 	int64_t account_id;
+	struct sending_limits limits;
 	bool held;
 };
 enum error_code add_spec(struct site *site, const struct spec *spec);

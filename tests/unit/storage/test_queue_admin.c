@@ -257,6 +257,37 @@ static void test_limits(void **state)
 	check_is(site, false, "");
 }
 
+/* Who asked in time, as all sessions of an account may at once, is still held to the limits when it comes to it. */
+static void test_limits_when_added(void **state)
+{
+	static const struct {
+		const char *trace, *addresses;
+		enum error_code want;
+	} rows[] = {
+		{ "t1", "a@one.test b@one.test here", ERR_NONE },
+		{ "t2", "c@one.test", ERR_LIMIT },            /* the third new one */
+		{ "t3", "a@one.test b@one.test", ERR_LIMIT }, /* the fourth */
+		{ "t4", "A@one.test here", ERR_NONE },
+		{ "t5", "b@one.test", ERR_LIMIT },
+		{ "t6", "here", ERR_NONE },
+	};
+	struct spec spec = { .created_ms = NOW, .account_id = ACCOUNT, .limits = { 3, 2 } };
+	struct site *site = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		spec.trace = rows[i].trace;
+		spec.addresses = rows[i].addresses;
+		if (add_spec(site, &spec) != rows[i].want)
+			fail_msg("%s", rows[i].trace);
+	}
+	take_is(site, "one.test", NOW, 10, "t1(a@one.test b@one.test) t4(A@one.test)");
+	spec.limits = (struct sending_limits) { 0, 0 };
+	spec.trace = "t7";
+	spec.addresses = "c@one.test d@one.test e@one.test";
+	assert_int_equal(add_spec(site, &spec), ERR_NONE);
+	check_is(site, false, "");
+}
+
 static int64_t known_rows(struct site *site)
 {
 	char path[100];
@@ -413,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reroute, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_limits_when_added, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_known_is_bounded, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_damages, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_files, queue_setup, queue_teardown),
