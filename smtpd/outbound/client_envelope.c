@@ -4,6 +4,8 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
+#include "message/xtext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,24 @@ static void put_notify(unsigned notify, struct buffer *out)
 	}
 }
 
+/* RFC 6533 §3: UTF-8 only where the transaction is one of SMTPUTF8. What would be too long otherwise is left out: it is a help for reports. */
+static void put_orcpt(const struct client *client, const char *orcpt, struct buffer *out)
+{
+	bool utf8 = client->message->smtputf8 && client->offer.smtputf8;
+	struct buffer ascii;
+
+	if (orcpt[0] == '\0')
+		return;
+	if (utf8 || utf8_is_ascii(span_of(orcpt))) {
+		(void)buffer_printf(out, " ORCPT=%s", orcpt);
+		return;
+	}
+	buffer_init(&ascii, QUEUE_ORCPT_MAX);
+	if (xtext_to_ascii(span_of(orcpt), &ascii))
+		(void)buffer_printf(out, " ORCPT=%.*s", SPAN_FMT(buffer_span(&ascii)));
+	buffer_free(&ascii);
+}
+
 static void send_rcpt(struct client *client, const struct queue_rcpt *recipient)
 {
 	struct buffer extra;
@@ -89,8 +109,7 @@ static void send_rcpt(struct client *client, const struct queue_rcpt *recipient)
 	buffer_init(&extra, PARAMETERS_MAX);
 	if (client->offer.dsn) {
 		put_notify(recipient->notify, &extra);
-		if (recipient->orcpt[0] != '\0')
-			(void)buffer_printf(&extra, " ORCPT=%s", recipient->orcpt);
+		put_orcpt(client, recipient->orcpt, &extra);
 	}
 	client_printf(client, "RCPT TO:<%s>%s", recipient->address, buffer_text(&extra));
 	buffer_free(&extra);

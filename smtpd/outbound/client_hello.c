@@ -201,7 +201,7 @@ void auth_reply(struct client *client, const struct client_reply *reply)
 	if (reply->code == 334) {
 		auth_challenge(client, reply);
 	} else if (reply->code == 235 && !client->auth_running && sasl_client_done(client->sasl)) {
-		sasl_client_free(&client->sasl);
+		auth_free(client); /* the session may live for long: without what it logged in with */
 		client_ready(client);
 	} else if (reply->code == 235) {
 		client_fail(client, "the other server does not prove that it knows the password");

@@ -31,7 +31,7 @@ struct script {
 	const char *replies; /* what became of the recipients: codes, "-" for 0; NULL: nothing was sent */
 	const char *why;     /* the end of the session contains this */
 	const char *data;    /* what the message looked like on the wire */
-	bool lost, tls_failed, must_tls, lmtp, login, large, one_by_one, again;
+	bool lost, tls_failed, must_tls, lmtp, login, large, one_by_one, again, smtputf8;
 };
 
 struct world {
@@ -45,6 +45,8 @@ struct world {
 	struct queue_rcpt recipients[RECIPIENTS];
 	struct buffer octets;
 	int listener, far;
+	char far_in[16 * KIB];
+	size_t far_at, far_len;
 	struct buffer seen; /* by the far end */
 	char problem[400];
 	char replies[100], why[CLIENT_REPLY_TEXT + 1];
@@ -68,12 +70,26 @@ static void far_send(struct world *world, const char *text, size_t len)
 			return;
 }
 
+static bool far_octet(struct world *world, char *out)
+{
+	if (world->far_at == world->far_len) {
+		ssize_t got = read(world->far, world->far_in, sizeof(world->far_in));
+
+		world->far_at = 0;
+		world->far_len = got > 0 ? (size_t)got : 0;
+		if (got <= 0)
+			return false;
+	}
+	*out = world->far_in[world->far_at++];
+	return true;
+}
+
 static bool far_line(struct world *world, char *line, size_t size)
 {
 	size_t len = 0;
 
 	while (len + 1 < size) {
-		if (read(world->far, line + len, 1) != 1)
+		if (!far_octet(world, line + len))
 			return false;
 		if (line[len++] == '\n')
 			break;
@@ -95,7 +111,7 @@ static void far_octets(struct world *world, size_t count)
 {
 	char octet;
 
-	for (; count > 0 && read(world->far, &octet, 1) == 1; count--)
+	for (; count > 0 && far_octet(world, &octet); count--)
 		(void)buffer_append_char(&world->seen, octet);
 }
 
@@ -223,11 +239,16 @@ static void make_message(struct world *world)
 		(void)snprintf(
 		        world->recipients[i].address, sizeof(world->recipients[i].address), "r%zu@example.net", i);
 	world->recipients[0].notify = NOTIFY_FAILURE | NOTIFY_DELAY;
+	(void)snprintf(world->recipients[1].orcpt, sizeof(world->recipients[1].orcpt), "utf-8;b\xc3\xb6@example.net");
+	(void)snprintf(world->recipients[2].orcpt, sizeof(world->recipients[2].orcpt), "utf-8;");
+	for (size_t at = 6; at + 2 < QUEUE_ORCPT_MAX; at += 2) /* what it would become is too long */
+		memcpy(world->recipients[2].orcpt + at, "\xc3\xb6", 3);
 	world->message = (struct client_message) { .message = &world->envelope,
 		.pool = world->pool,
 		.read = read_octets,
 		.arg = world,
 		.size = world->octets.len,
+		.smtputf8 = world->script->smtputf8,
 		.eight_bit = true };
 }
 
@@ -293,7 +314,8 @@ static void play(const struct script *script)
 #define PLAIN   GREETED, "S 250 far.example"
 #define ENVELOPE                                                                                                       \
 	"C MAIL FROM:<alice@example.test> BODY=8BITMIME\r\n", "C RCPT TO:<r0@example.net> NOTIFY=FAILURE,DELAY\r\n",   \
-	        "C RCPT TO:<r1@example.net>\r\n", "C RCPT TO:<r2@example.net>\r\n", "C DATA\r\n"
+	        "C RCPT TO:<r1@example.net> ORCPT=utf-8;b\\x{F6}@example.net\r\n", "C RCPT TO:<r2@example.net>\r\n",   \
+	        "C DATA\r\n"
 #define ON_WIRE "Subject: x\r\n\r\n..dot\r\nbare\r\nlf and\r\ncr\r\nno end\r\n.\r\n"
 
 static const struct script scripts[] = {
@@ -405,6 +427,12 @@ static const struct script scripts[] = {
 	{ "421 to RSET: no message is given to who goes",
 	        { PLAIN, "C MAIL", "S 550 no", "C RSET\r\n", "S 421 4.3.2 going down", "H" }, "550 550 550 ",
 	        "421 4.3.2 going down" },
+	{ "an ORCPT with UTF-8 stays in an SMTPUTF8 transaction (RFC 6533 3)",
+	        { GREETED, "S 250-far", "S 250-SMTPUTF8", "S 250 DSN", "C MAIL FROM:<alice@example.test> SMTPUTF8\r\n",
+	                "S 250 ok", "C RCPT TO:<r0@", "S 550 no",
+	                "C RCPT TO:<r1@example.net> ORCPT=utf-8;b\xc3\xb6@example.net\r\n", "S 550 no",
+	                "C RCPT TO:<r2@example.net> ORCPT=utf-8;", "S 550 no", "C RSET", "S 250", "C QUIT", "X" },
+	        "550 550 550 ", "", .smtputf8 = true },
 	{ "AUTH PLAIN",
 	        { GREETED, "S 250-far", "S 250 AUTH LOGIN PLAIN", "C AUTH PLAIN AHVzZXIAcGVuY2ls\r\n", "S 235 2.7.0 ok",
 	                "C MAIL", "S 550 x", "C RSET", "S 250", "C QUIT", "X" },
