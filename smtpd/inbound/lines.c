@@ -1,6 +1,9 @@
 #include "smtpd/inbound/lines.h"
 
 #include "message/transcode.h"
+#include "smtpd/syntax/data_scan.h"
+
+#define READ_PIECE (16 * KIB)
 
 struct conversion {
 	struct spool *from, *to;
@@ -16,6 +19,26 @@ static bool write_octets(void *arg, struct span bytes, struct error *err)
 	return spool_append(((struct conversion *)arg)->to, bytes, err);
 }
 
+/* A converter works on the parts that it sees: in headers and between parts there may be what no line has. */
+static bool is_lines(struct spool *spool, struct error *err)
+{
+	struct data_scan scan;
+	char piece[READ_PIECE];
+	uint64_t at = 0;
+	size_t got;
+
+	data_scan_init(&scan);
+	do {
+		if (!spool_read(spool, at, piece, sizeof(piece), &got, err))
+			return false;
+		if (!data_scan_chunk(&scan, span_make(piece, got)))
+			break;
+		at += got;
+	} while (got == sizeof(piece));
+	return (at == spool_size(spool) && data_scan_whole(&scan)) ||
+	       error_set(err, ERR_SYNTAX, "bare CR, bare LF or NUL outside of the parts (RFC 3030 3)");
+}
+
 bool lines_make(struct store *store, uint64_t limit, struct spool **spool, struct error *err)
 {
 	struct conversion conversion = { .from = *spool };
@@ -25,10 +48,10 @@ bool lines_make(struct store *store, uint64_t limit, struct spool **spool, struc
 	if (!transcode_look(&io, &need, err))
 		return false;
 	if (!need.binary)
-		return true;
+		return is_lines(*spool, err);
 	if (!spool_new(store, limit, &conversion.to, err))
 		return false;
-	if (!transcode(&io, TRANSCODE_8BIT, err)) {
+	if (!transcode(&io, TRANSCODE_8BIT, err) || !is_lines(conversion.to, err)) {
 		spool_free(&conversion.to);
 		return false;
 	}

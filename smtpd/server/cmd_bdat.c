@@ -110,6 +110,7 @@ static void judge_chunk(struct smtp_session *s)
 			s->state = CHUNKED;
 		} else {
 			refuse_chunk(s, 451, "4.3.0", "out of memory, try again later");
+			session_end_message(s); /* or the next chunk, pipelined, would be a message without this one */
 		}
 	} else if (s->state != CHUNKED) {
 		refuse_chunk(s, 503, "5.5.1", "no valid recipients, say MAIL and RCPT first");
@@ -146,6 +147,9 @@ void cmd_bdat(struct smtp_session *s, struct span args)
 		refuse_absurd(s);
 		return;
 	}
+	if (s->chunk.size == 0 && !s->chunk.last &&
+	        session_lose_patience(s, &s->idle_commands, IDLE_COMMANDS_MAX, "too many empty chunks"))
+		return;
 	judge_chunk(s);
 	s->chunk.open = true;
 	s->chunk.left = s->chunk.size;

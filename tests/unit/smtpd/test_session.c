@@ -18,6 +18,7 @@
 
 #define HELLO    "EHLO client.example\r\n"
 #define ENVELOPE "MAIL FROM:<a@client.example>\r\nRCPT TO:<alice@example.test>\r\n"
+#define BINARY   HELLO "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<alice@example.test>\r\n"
 #define MESSAGE  "DATA\r\nFrom: a@client.example\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
 
 /* Replies by their last lines: "250 2.1.0;250 2.1.5;354;" — code and enhanced code of each. */
@@ -129,8 +130,15 @@ static const struct session_case {
 	{ "BDAT without a number", PORT_MX, HELLO ENVELOPE "BDAT LAST\r\nx", "250;250 2.1.0;250 2.1.5;501 5.5.4;",
 	        false, 0, 0 },
 	{ "binary comes by BDAT only", PORT_MX,
-	        HELLO "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nBDAT 3 LAST\r\na\nb",
+	        HELLO
+	        "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nBDAT 5 LAST\r\n\r\na\nb",
 	        "250;250 2.1.0;250 2.1.5;503 5.5.1;250 2.0.0;", true, 1, 0 },
+	{ "binary: a header of lines that end otherwise", PORT_MX, BINARY "BDAT 17 LAST\r\nA: b\nC: d\r\n\r\nhi\r\n",
+	        "250;250 2.1.0;250 2.1.5;550 5.6.11;", true, 0, 0 },
+	{ "binary: between the parts", PORT_MX,
+	        BINARY
+	        "BDAT 71 LAST\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\n.\nQUIT\r\n--b\r\n\r\nx\r\n--b--\r\n",
+	        "250;250 2.1.0;250 2.1.5;550 5.6.11;", true, 0, 0 },
 	{ "bare LF in a command", PORT_MX, "EHLO x\nNOOP\r\n", "500 5.5.2;250 2.0.0;", true, 0, 0 },
 	{ "control characters in a command", PORT_MX, HELLO "NOOP \001\r\nMAIL FROM:<a\r@b>\r\n",
 	        "250;500 5.5.2;500 5.5.2;", true, 0, 0 },
@@ -496,6 +504,24 @@ static void test_time_out(void **state)
 }
 
 /* While a message is being stored its session stays, or the client would send it again. */
+/* A chunk of nothing brings no mail on. */
+static void test_empty_chunks_have_an_end(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	(void)state;
+	fake_init(&world);
+	conn = fake_connect(&world, PORT_MX);
+	fake_send(conn, SPAN(HELLO ENVELOPE));
+	for (unsigned i = 0; i < IDLE_COMMANDS_MAX; i++)
+		fake_send(conn, SPAN("BDAT 0\r\n"));
+	assert_false(fake_is_open(conn));
+	assert_non_null(strstr(fake_output(conn), "\r\n421 4.7.0 "));
+	fake_release(&conn);
+	fake_free(&world);
+}
+
 static void test_evicted(void **state)
 {
 	struct fake_world world;
@@ -649,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_from_behind_a_long_header),
 		cmocka_unit_test(test_ehlo_lists),
 		cmocka_unit_test(test_etrn_and_expn),
+		cmocka_unit_test(test_empty_chunks_have_an_end),
 		cmocka_unit_test(test_evicted),
 	};
 
