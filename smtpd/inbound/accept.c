@@ -74,6 +74,8 @@ bool accept_sender_options(
 
 	if (!directory_account(context->directory, account_id, &info, err))
 		return false;
+	if (info.disabled) /* since the login */
+		return error_set(err, ERR_DISABLED, "this account is disabled");
 	*out = (struct sender_options) {
 		.file_sent = own->file_sent,
 		.undo_ms = own->undo_seconds < 0 ? settings->undo_ms : 1000 * (int64_t)own->undo_seconds,
@@ -301,15 +303,10 @@ static bool message_author(
 	return found == 1 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
 }
 
-static bool is_delivered_to(struct span header, struct span address)
+static bool is_forwarded_by(const struct envelope *envelope, struct span address)
 {
-	struct header_reader reader;
-	struct header_field field;
-
-	header_reader_init(&reader, header);
-	while (header_next(&reader, &field))
-		if (span_equal_nocase(field.name, SPAN("Delivered-To")) &&
-		        span_equal_nocase(span_trim(field.value), address))
+	for (size_t i = 0; i < envelope->remote_count; i++)
+		if (span_equal_nocase(envelope_text(envelope, envelope->remotes[i].alias), address))
 			return true;
 	return false;
 }
@@ -318,14 +315,18 @@ static bool is_delivered_to(struct span header, struct span address)
 static bool message_comes_back(
         const struct accept_context *context, const struct message_request *request, struct error *err)
 {
-	const struct envelope *envelope = request->envelope;
+	struct header_reader reader;
+	struct header_field field;
 
 	(void)context;
-	for (size_t i = 0; i < envelope->remote_count; i++) {
-		struct span alias = envelope_text(envelope, envelope->remotes[i].alias);
-		bool known = i > 0 && span_equal(alias, envelope_text(envelope, envelope->remotes[i - 1].alias));
+	if (request->envelope->remote_count == 0)
+		return true;
+	header_reader_init(&reader, request->header);
+	while (header_next(&reader, &field)) {
+		struct span address = span_trim(field.value);
 
-		if (alias.len > 0 && !known && is_delivered_to(request->header, alias))
+		if (span_equal_nocase(field.name, SPAN("Delivered-To")) && address.len > 0 &&
+		        is_forwarded_by(request->envelope, address))
 			return error_set(err, ERR_LIMIT, "mail loop: this address has forwarded the message before");
 	}
 	return true;

@@ -50,7 +50,7 @@ struct message_request {
 
 bool accept_sender_now(const struct accept_context *context, const struct sender_request *request, struct error *err);
 bool accept_sender(const struct accept_context *context, const struct sender_request *request, struct error *err);
-/* For accounts; blocking. */
+/* For accounts; blocking. ERR_DISABLED. */
 bool accept_sender_options(
         const struct accept_context *context, int64_t account_id, struct sender_options *out, struct error *err);
 

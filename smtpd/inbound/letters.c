@@ -1,6 +1,7 @@
 #include "smtpd/inbound/letters.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "message/srs.h"
 
 #include <stdio.h>
@@ -169,6 +170,15 @@ static bool rewrite_sender(const struct delivery_request *request, struct letter
 	return err->code != ERR_NO_MEMORY;
 }
 
+/* Its transaction may have gone without SMTPUTF8: who sent it did not know where the alias leads. */
+static bool needs_utf8(const struct letter *letter)
+{
+	for (size_t i = 0; i < letter->entry.recipient_count; i++)
+		if (!utf8_is_ascii(letter->entry.recipients[i].address))
+			return true;
+	return !utf8_is_ascii(letter->alias);
+}
+
 static bool forward(
         const struct delivery_request *request, struct letter *letter, struct span prefix, struct error *err)
 {
@@ -176,6 +186,8 @@ static bool forward(
 	if (!buffer_append_span(&letter->prefix, prefix))
 		return no_memory(err);
 	letter->entry.prefix = buffer_span(&letter->prefix);
+	if (needs_utf8(letter))
+		letter->entry.flags |= QUEUE_SMTPUTF8;
 	return rewrite_sender(request, letter, err);
 }
 

@@ -197,7 +197,7 @@ bool conn_set_peer(struct conn *conn, const struct sockaddr *peer, struct error 
 
 bool conn_peer_is_loopback(const struct conn *conn)
 {
-	return false;
+	return conn->world->looks_near;
 }
 
 uint64_t conn_id(const struct conn *conn)
@@ -254,6 +254,7 @@ static const struct {
 	{ "away", { 0 } },
 	{ "both", { 2 } },
 	{ "half", { 4 } },
+	{ "world", { 0 } },
 };
 
 bool directory_resolve(
@@ -280,6 +281,8 @@ bool directory_resolve(
 			fake_add_remote(out, "away@elsewhere.example", "away@example.test");
 		if (span_equal_nocase(local, SPAN("both")))
 			fake_add_remote(out, "away@elsewhere.example", "both@example.test");
+		if (span_equal_nocase(local, SPAN("world")))
+			fake_add_remote(out, "w\xc3\xb6rld@elsewhere.example", "world@example.test");
 		if (span_equal_nocase(local, SPAN("half")))
 			fake_add_remote(out, "away@elsewhere.example", "half@example.test");
 		error_set(err, ERR_NO_SUCH_DOMAIN, "a target that is gone"); /* says nothing when it is true */

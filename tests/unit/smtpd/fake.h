@@ -22,6 +22,8 @@ struct fake_world {
 	uint64_t spool_memory;             /* how much of a spool stays in memory: beyond needs a job */
 	bool have_tls;                     /* STARTTLS can be had */
 	struct account_options options;    /* of alice */
+	bool disabled;                     /* so is she */
+	bool looks_near;                   /* every connection is one from this machine */
 	unsigned may_send;                 /* recipients elsewhere of one message */
 	bool queue_fails;                  /* the disk is full */
 	struct buffer queued;              /* "entry 0 from <a@b>\nremote <x@y> domain=y\n": what queue_add() got */

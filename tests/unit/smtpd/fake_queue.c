@@ -73,7 +73,9 @@ bool directory_account(struct directory *directory, int64_t account_id, struct a
 {
 	(void)directory;
 	(void)err;
-	*out = (struct account_info) { .id = account_id, .options = the_world->options };
+	*out = (struct account_info) {
+		.id = account_id, .options = the_world->options, .disabled = the_world->disabled
+	};
 	return true;
 }
 

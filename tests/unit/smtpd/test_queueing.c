@@ -190,6 +190,12 @@ static const struct queueing_case {
 	        LOGIN " SMTPUTF8\r\nRCPT TO:<\xc3\xb6@foreign.example>\r\n" BODY, "250 2.0.0 queued as ",
 	        "entry 0 from <alice@example.test> account=1 flags=1\nremote <\xc3\xb6@foreign.example> domain=foreign.example\n",
 	        0, 0, 0 },
+	{ "SMTPUTF8 for the address that an alias leads to", PORT_MX, nothing,
+	        HELLO "MAIL FROM:<>\r\nRCPT TO:<world@example.test>\r\nRCPT TO:<away@example.test>\r\n" BODY,
+	        "250 2.0.0 queued as ",
+	        "entry 0 from <> flags=1\nremote <w\xc3\xb6rld@elsewhere.example> domain=elsewhere.example\n"
+	        "entry -1 from <>\nremote <away@elsewhere.example> domain=elsewhere.example\n",
+	        0, 0, 0 },
 	{ "TLS-Required: No", PORT_SUBMIT_TLS, nothing,
 	        LOGIN
 	        "\r\nRCPT TO:<x@foreign.example>\r\nDATA\r\nFrom: alice@example.test\r\ntls-required: no\r\n\r\nh\r\n.\r\n",
@@ -341,6 +347,24 @@ static void test_limits_of_a_day(void **state)
 	fake_free(&world);
 }
 
+/* The sessions of a stolen password are over when the admin says so. */
+static void test_disabled_meanwhile(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	(void)state;
+	fake_init(&world);
+	conn = fake_connect(&world, PORT_SUBMIT_TLS);
+	fake_send(conn, SPAN(LOGIN "\r\nRSET\r\n"));
+	world.disabled = true;
+	fake_clear(conn);
+	fake_send(conn, SPAN("MAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"));
+	assert_string_equal(fake_output(conn), "550 5.7.13 this account is disabled\r\n503 5.5.1 say MAIL first\r\n");
+	fake_release(&conn);
+	fake_free(&world);
+}
+
 static void test_what_is_told(void **state)
 {
 	struct fake_world world;
@@ -372,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_hang_up_anywhere),
 		cmocka_unit_test(test_forwarding),
 		cmocka_unit_test(test_limits_of_a_day),
+		cmocka_unit_test(test_disabled_meanwhile),
 		cmocka_unit_test(test_what_is_told),
 	};
 
