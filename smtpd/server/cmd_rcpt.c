@@ -127,7 +127,9 @@ static void looked_up(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
-	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing->remote[0] == '\0')
+	/* What an SRS address leads to depends on the sender. */
+	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing->remote[0] == '\0' &&
+	        !rcpt->routing->returned)
 		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->args.recipient.mailbox,
 		        clock_mono_ms(), &rcpt->routing->resolution);
 	add_recipient(s);

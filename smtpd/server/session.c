@@ -147,7 +147,7 @@ void session_work(struct smtp_session *s, enum worker_lane lane, void (*run)(str
 bool session_is_private(const struct smtp_session *s)
 {
 	return conn_has_tls(s->conn) ||
-	       (s->server->settings.plaintext_auth_on_loopback && conn_peer_is_loopback(s->conn));
+	       (s->server->settings.plaintext_auth_on_loopback && !s->peer_unproven && conn_peer_is_loopback(s->conn));
 }
 
 /* Not on port 25: who logs in submits, and that has its own ports (RFC 6409 §3.1). */

@@ -307,7 +307,7 @@ static const struct proxied_case {
 	{ "LOGIN: nobody, disabled", PORT_SUBMIT, XCLIENT,
 	        PLAIN("XCLIENT LOGIN=no@example.test\r\nXCLIENT LOGIN=disabled@example.test\r\n" HELLO
 	              "MAIL FROM:<a@b>\r\n"),
-	        "550 5.7.1;535 5.7.13;250;530 5.7.0;", NULL, true },
+	        "550 5.7.1;550 5.7.13;250;530 5.7.0;", NULL, true },
 	{ "PROXY: IPv4", PORT_MX, PROXY, PLAIN(FROM_IN4 HELLO MAIL), "220;250;250 2.1.0;250 2.1.5;354;250 2.0.0;",
 	        "from proxy.example ([198.51.100.7])\r\n", true },
 	{ "PROXY: IPv4 and TLVs", PORT_MX, PROXY, PLAIN(FROM_IN4_TLV HELLO MAIL),
@@ -329,6 +329,28 @@ static const struct proxied_case {
 	{ "a header from others is none", PORT_MX, NOBODY, PLAIN(FROM_IN4 HELLO),
 	        "500 5.5.1;500 5.5.1;500 5.5.2;500 5.5.2;500 5.5.2;", NULL, true },
 };
+
+/* What the admin allows on this machine counts for who is known to be on it. */
+static void test_unknown_is_not_near(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+
+	(void)state;
+	fake_init(&world);
+	world.server.settings.plaintext_auth_on_loopback = world.looks_near = true;
+	trust(&world, &world.server.proxy);
+	conn = fake_connect(&world, PORT_SUBMIT);
+	fake_send(conn, PLAIN(UNSPEC HELLO "AUTH PLAIN good\r\n"));
+	assert_null(strstr(fake_output(conn), "250-AUTH"));
+	assert_non_null(strstr(fake_output(conn), "\r\n538 5.7.11 "));
+	fake_release(&conn);
+	conn = fake_connect(&world, PORT_SUBMIT);
+	fake_send(conn, PLAIN(LOCAL HELLO "AUTH PLAIN good\r\n"));
+	assert_non_null(strstr(fake_output(conn), "\r\n235 2.7.0 "));
+	fake_release(&conn);
+	fake_free(&world);
+}
 
 static void play(const struct proxied_case *c, size_t piece)
 {
@@ -466,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_lmtp_refused_message),
 		cmocka_unit_test(test_lmtp_is_for_known_servers),
 		cmocka_unit_test(test_lmtp_announces),
+		cmocka_unit_test(test_unknown_is_not_near),
 		cmocka_unit_test(test_proxied),
 		cmocka_unit_test(test_a_proxied_address_may_be_full),
 		cmocka_unit_test(test_nothing_is_said_before_the_header),
