@@ -225,7 +225,7 @@ static const struct {
 	enum exit_code exit;
 	const char *hint; /* what to do */
 } exits[] = {
-	{ ERR_NO_SUCH_DOMAIN, CLI_NOT_FOUND, "`posthouse domain list` and `posthouse route list` show what is there" },
+	{ ERR_NO_SUCH_DOMAIN, CLI_NOT_FOUND, "add it with `posthouse domain add`, or see `posthouse domain list`" },
 	{ ERR_NO_SUCH_ACCOUNT, CLI_NOT_FOUND, "`posthouse user list` shows who is there" },
 	{ ERR_NO_SUCH_ADDRESS, CLI_NOT_FOUND, "`posthouse user list` and `posthouse alias list` show what is there" },
 	{ ERR_NO_SUCH_MAILBOX, CLI_NOT_FOUND, NULL },

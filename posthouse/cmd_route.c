@@ -143,6 +143,7 @@ enum exit_code cmd_route_remove(struct cli *cli)
 	char match[sizeof(((struct route *)NULL)->match)];
 	struct error err;
 	enum exit_code failed, code = site_open(cli, SITE_RELAY, &site);
+	bool none;
 
 	if (code != CLI_OK)
 		return code;
@@ -152,7 +153,11 @@ enum exit_code cmd_route_remove(struct cli *cli)
 			(void)printf("route %s removed\n", match);
 			continue;
 		}
-		failed = cli_error(cli->words[i], &err);
+		none = err.code == ERR_NO_SUCH_DOMAIN; /* of a route it says nothing about our domains */
+		failed = none ? CLI_NOT_FOUND : cli_error(cli->words[i], &err);
+		if (none)
+			(void)fprintf(stderr, "posthouse: %s: no such route; `posthouse route list` shows them\n",
+			        cli->words[i]);
 		code = code == CLI_OK ? failed : code;
 	}
 	site_close(&site);

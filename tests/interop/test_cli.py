@@ -431,7 +431,7 @@ def test_users_come_and_go_while_the_server_runs(site):
 def test_status_of_a_real_site(site):
     status = json.loads(site.posthouse("status", "--json"))
     names = sorted(p["name"] for p in status["processes"])
-    assert names == ["authd", "imapd", "imapd", "pop3d", "pop3d", "posthouse", "smtpd", "smtpd"]
+    assert names == ["authd", "imapd", "imapd", "pop3d", "pop3d", "posthouse", "relayd", "smtpd", "smtpd"]
     assert all(p["state"] == "ready" for p in status["processes"])
     with contextlib.closing(site.wire("smtp")), contextlib.closing(site.wire("pop3")), contextlib.closing(site.wire("imap")):
         counts = json.loads(site.posthouse("status", "--json"))["connections"]
