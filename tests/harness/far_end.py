@@ -23,6 +23,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 
 from harness.site import HANG_SECONDS, wait_for
 
@@ -57,7 +58,7 @@ class Taken:
 
     def __init__(self, session, sender, recipients, data, answered):
         self.session, self.server, self.answered = session, session.server, answered
-        self.sender, self.parameters = sender
+        self.at, (self.sender, self.parameters) = time.monotonic(), sender
         self.recipients, self.data = recipients, data
         self.tls, self.user, self.body = session.tls, session.user, data.partition(b"\r\n\r\n")[2]
         found = MARK.search(data.partition(b"\r\n\r\n")[0] + b"\r\n")

@@ -80,7 +80,11 @@ class Peer:
 
 
 class Postfix(Peer):
-    """Its master process and what that starts."""
+    """Its master process and what that starts. settings: more lines of main.cf."""
+
+    def __init__(self, *place, settings=()):
+        super().__init__(*place)
+        self.settings = settings
 
     def __enter__(self):
         for program in ("postfix", "postmap"):
@@ -104,7 +108,7 @@ class Postfix(Peer):
             "alias_database =", "smtpd_relay_restrictions = reject_unauth_destination", "maillog_file = " + str(self.log),
             f"maillog_file_prefixes = {self.folder}", "import_environment = MAIL_CONFIG", "smtpd_peername_lookup = no", "biff = no",
             "smtputf8_enable = yes", f"smtpd_tls_chain_files = {self.chain()}", "smtpd_tls_security_level = may",
-            "smtpd_recipient_restrictions = check_recipient_access inline:{{nobody@" + self.domain + "=REJECT no such user}}", "",
+            "smtpd_recipient_restrictions = check_recipient_access inline:{{nobody@" + self.domain + "=REJECT no such user}}", *self.settings, "",
         ]))
         (etc / "master.cf").write_text(f"{self.address}:{self.port} inet n - n - - smtpd\n" + MASTER)
 
