@@ -271,7 +271,8 @@ static bool is_over_limit(
 {
 	uint8_t bytes[NETWORK_KEY_LEN];
 
-	if (limiter->settings.per_address == 0 || address->count + address->sheltered < limiter->settings.per_address)
+	if (peer->sa_family == AF_UNIX || limiter->settings.per_address == 0 ||
+	        address->count + address->sheltered < limiter->settings.per_address)
 		return false;
 	network_address(peer, bytes);
 	return !network_contains(limiter->exempt, limiter->exempt_count, bytes);

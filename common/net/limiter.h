@@ -1,8 +1,8 @@
 /* common/net/limiter.h — how many connections an address may hold before login, and who goes when all places are taken.
  *
  * An address is an IPv4 address or an IPv6 /64. Sessions before login count against `per_address`; all sessions against
- * `total`. Addresses in `exempt` networks (default: loopback, our own machine) are not limited per address. When `total`
- * is reached the oldest session before login of the address that holds the most goes first (promises.md, "slot
+ * `total`. Addresses in `exempt` networks (default: loopback, our own machine) and Unix sockets are not limited per address. When
+ * `total` is reached the oldest session before login of the address that holds the most goes first (promises.md, "slot
  * exhaustion"); one that is sheltered for a while is passed over. Thread: the loop's. Time: O(log n) or better per operation. */
 #ifndef NET_LIMITER_H
 #define NET_LIMITER_H

@@ -68,18 +68,20 @@ static void looked_up(struct smtp_session *s)
 	session_reply(s, 421, "4.7.1", "%s", s->job_error.reason);
 }
 
-/* Programs of this machine are not counted like strangers: a night's cron jobs may all come at once. */
+/* A night's cron jobs may all come at once: nobody is limited by where he comes from (net/limiter.h). But one user could take all places; so
+ * when there are no more, ordinary users go before a stranger is turned away. */
 void local_user_start(struct smtp_session *s)
 {
 	if (!conn_peer_user(s->conn, &s->uid)) {
 		conn_close(s->conn);
 		return;
 	}
-	conn_set_logged_in(s->conn);
-	if (s->uid == 0 || s->uid == s->server->own_uid)
-		session_greet(s);
-	else
+	if (s->uid != 0 && s->uid != s->server->own_uid) {
 		session_work(s, WORKER_READ, look_up, looked_up);
+		return;
+	}
+	conn_set_logged_in(s->conn);
+	session_greet(s);
 }
 
 void local_user_sender(const struct smtp_session *s, struct smtp_path *sender)

@@ -109,13 +109,15 @@ static const struct limiter_case {
 	{ 2, 9, "+a +b +b =1b +a +a", ". . . X . L" }, { 2, 9, "+b +b +a !3 =3b", ". . . =" },
 	{ 2, 9, "+a *1 =1b +b +b ^1", ". = . L" }, { 9, 3, "+a +b +c =1c +d", ". . . = <3" },
 	{ 2, 9, "+a =1a +a +a", ". = . L" }, { 1, 9, "+l +a =2l", ". . =" }, { 9, 2, "+a +b +c =1d", ". . <1 =" },
-	{ 1, 2, "+6 +7 +8", ". L ." },              /* 6 and 7 are of one /64, 8 of another */
+	{ 1, 3, "+u +u +u +a", ". . . <1" }, /* programs of this machine: not limited, but they go first */
+	{ 1, 2, "+6 +7 +8", ". L ." },       /* 6 and 7 are of one /64, 8 of another */
 };
 
 static const char *address_of(char name)
 {
 	switch (name) {
 	case 'l': return "127.0.0.1";
+	case 'u': return "a Unix socket";
 	case '6': return "2001:db8::1";
 	case '7': return "2001:db8::ffff:1";
 	case '8': return "2001:db8:0:1::1";
