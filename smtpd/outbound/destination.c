@@ -216,6 +216,7 @@ static void on_taken(struct worker_job *job)
 	bool full = destination->taken_count == destination->asked;
 
 	destination->taking = false;
+	destination->relay->scheduler->asked -= destination->asked;
 	destination->used_ms = clock_mono_ms();
 	destination->more = destination->more || full; /* woken meanwhile: this take may have come too early */
 	if (destination->error.code != ERR_NONE)
@@ -240,8 +241,6 @@ static bool has_room(const struct destination *destination)
 {
 	const struct scheduler *scheduler = destination->relay->scheduler;
 
-	if (scheduler->recipients >= RELAY_RECIPIENTS_MAX)
-		return false;
 	if (destination->domain[0] == '\0')
 		return scheduler->local < RELAY_TAKE_MAX;
 	return 2 * destination_waiting(destination) <= destination->take_size;
@@ -258,6 +257,8 @@ void destination_take(struct destination *destination)
 		scheduler_look_in(relay->scheduler, destination->take_after_ms - clock_mono_ms());
 		return;
 	}
+	if (!scheduler_has_room(relay->scheduler, destination->take_size))
+		return;
 	/* It had more, and what it had is used up: it keeps up. */
 	if (destination->parcels > 0 && 2 * destination->take_size <= RELAY_TAKE_MAX)
 		destination->take_size *= 2;
@@ -270,6 +271,7 @@ void destination_take(struct destination *destination)
 		return;
 	}
 	destination->taking = true;
+	relay->scheduler->asked += destination->asked;
 	destination->more = false;
 	destination->now_ms = relay_clock_due(&relay->clock);
 	error_clear(&destination->error);

@@ -122,7 +122,8 @@ static void on_looked(struct worker_job *job)
 	if (scheduler->look_again || wait < RELAY_LOOK_MIN_MS)
 		wait = RELAY_LOOK_MIN_MS;
 	scheduler->look_again = false;
-	look_at(scheduler, wait < RELAY_LOOK_MAX_MS ? wait : RELAY_LOOK_MAX_MS);
+	scheduler_look_in(scheduler,
+	        wait < RELAY_LOOK_MAX_MS ? wait : RELAY_LOOK_MAX_MS); /* a destination may have asked for it before */
 }
 
 static void look_at_clock(struct scheduler *scheduler)
@@ -264,6 +265,21 @@ void scheduler_remove_link(struct scheduler *scheduler, struct link *link)
 	scheduler_kick(scheduler);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------ */
+
+bool scheduler_has_room(struct scheduler *scheduler, size_t messages)
+{
+	bool room = scheduler->recipients + scheduler->asked + messages <= RELAY_RECIPIENTS_MAX;
+
+	scheduler->no_room = scheduler->no_room || !room;
+	return room;
+}
+
+static bool has_room_again(const struct scheduler *scheduler)
+{
+	return scheduler->no_room && 2 * (scheduler->recipients + scheduler->asked) <= RELAY_RECIPIENTS_MAX;
+}
+
 /* --- parcels ----------------------------------------------------------------------------------------------------- */
 
 static void release_parcel(struct scheduler *scheduler, struct parcel *parcel)
@@ -278,6 +294,8 @@ static void release_parcel(struct scheduler *scheduler, struct parcel *parcel)
 	destination->used_ms = clock_mono_ms();
 	parcel_free(&parcel);
 	destination_take(destination);
+	if (has_room_again(scheduler))
+		scheduler_kick(scheduler);
 }
 
 void scheduler_parcel_gone(struct scheduler *scheduler, struct parcel *parcel)
@@ -381,15 +399,20 @@ static void on_kick(uv_timer_t *timer)
 {
 	struct scheduler *scheduler = container_of(timer, struct scheduler, kick_timer);
 
-	if (scheduler->draining)
+	if (scheduler->draining) {
 		end_when_empty(scheduler);
-	else
-		serve_line(scheduler);
+		return;
+	}
+	serve_line(scheduler);
+	if (has_room_again(scheduler)) {
+		scheduler->no_room = false;
+		sweep_destinations(scheduler);
+	}
 }
 
 void scheduler_kick(struct scheduler *scheduler)
 {
-	if (!scheduler->stopped && (scheduler->draining || scheduler->want_first != NULL))
+	if (!scheduler->stopped && (scheduler->draining || has_room_again(scheduler) || scheduler->want_first != NULL))
 		(void)uv_timer_start(&scheduler->kick_timer, on_kick, 0, 0);
 }
 

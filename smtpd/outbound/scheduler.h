@@ -25,6 +25,8 @@ struct scheduler {
 	struct lane *want_first, **want_end; /* who waits for a place */
 	unsigned routes;                     /* look-ups under way */
 	size_t recipients;                   /* in memory */
+	size_t asked;                        /* messages that takes may still bring */
+	bool no_room;                        /* a take was put off for want of memory */
 	unsigned local;                      /* parcels on their way into mailboxes */
 	/* looking */
 	struct worker_job job;
@@ -57,7 +59,9 @@ void scheduler_look(struct scheduler *scheduler);                /* soon */
 void scheduler_look_in(struct scheduler *scheduler, int64_t ms); /* or before */
 void scheduler_kick(struct scheduler *scheduler);                /* a place may be free: soon */
 
-/* --- for lanes and links --- */
+/* --- for destinations, lanes and links --- */
+/* Whether so many more may come into memory; if not, destinations are looked at again as soon as half of it is free. */
+bool scheduler_has_room(struct scheduler *scheduler, size_t messages);
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane);
 void scheduler_want(struct scheduler *scheduler, struct lane *lane);
 void scheduler_unwant(struct scheduler *scheduler, struct lane *lane);
