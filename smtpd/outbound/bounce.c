@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/utf8.h"
 #include "message/header.h"
 #include "message/report.h"
 #include "message/srs.h"
@@ -242,12 +243,38 @@ static void fill_entry(struct relay *relay, struct bounce *bounce, const struct 
 	entry->trace = span_of(bounce->trace);
 	entry->message_id = span_of(bounce->message_id);
 	entry->flags = QUEUE_REPORT | (message->flags & (QUEUE_SMTPUTF8 | QUEUE_REQUIRETLS));
+	if (!utf8_is_ascii(buffer_span(&bounce->head))) /* a subject told to people, a header that is returned */
+		entry->flags |= QUEUE_8BIT;
 	if (full)
 		entry->flags |= message->flags & (QUEUE_8BIT | QUEUE_BINARY);
 	entry->created_ms = clock_wall_ms();
 	entry->expires_ms = entry->created_ms + relay->settings->schedule.give_up_after_ms;
 	entry->body = bounce->body;
 	entry->recipients = bounce->recipients;
+}
+
+/* A message that the disk does not give back will not get better: the sender hears what became of it without it, and what all the others wait for is
+ * written down. */
+static bool tell_unreadable(const struct queue_message *message, const struct error *err)
+{
+	if (err->code != ERR_DAMAGED && err->code != ERR_IO)
+		return false;
+	LOG(LOG_ERROR, "relay.original_unreadable", LOG_TEXT("id", message->trace), LOG_FAILURE(err));
+	return true;
+}
+
+static bool write_what_is_there(struct relay *relay, struct bounce *bounce, const struct queue_message *message,
+        struct report *report, struct error *err)
+{
+	if (write_body(relay, bounce, message, report, err))
+		return true;
+	if (!report->full || !tell_unreadable(message, err))
+		return false;
+	buffer_clear(&bounce->head);
+	buffer_clear(&bounce->tail);
+	spool_free(&bounce->body);
+	report->full = report->eight_bit = false;
+	return write_body(relay, bounce, message, report, err);
 }
 
 static bool write_report(struct relay *relay, struct bounce *bounce, const struct queue_message *message,
@@ -270,15 +297,19 @@ static bool write_report(struct relay *relay, struct bounce *bounce, const struc
 	};
 
 	buffer_init(&bounce->original, REPORT_HEADER_MAX);
-	if (!read_original(relay, message->id, &bounce->original, REPORT_HEADER_MAX, err))
-		return false;
+	if (!read_original(relay, message->id, &bounce->original, REPORT_HEADER_MAX, err)) {
+		if (!tell_unreadable(message, err))
+			return false;
+		buffer_clear(&bounce->original);
+		report.full = false;
+	}
 	report.original_header = buffer_span(&bounce->original);
 	if (header_length(report.original_header, &header_len))
 		report.original_header = span_first(report.original_header, header_len);
 	if (header_find(report.original_header, SPAN("Subject"), &subject))
 		report.subject = subject.value;
 	report.eight_bit = report.full && (message->flags & (QUEUE_8BIT | QUEUE_BINARY)) != 0;
-	if (!write_body(relay, bounce, message, &report, err))
+	if (!write_what_is_there(relay, bounce, message, &report, err))
 		return false;
 	fill_entry(relay, bounce, message, report.full);
 	return true;

@@ -11,9 +11,11 @@
 #define BOUNCE_FULL_MAX                                                                                                \
 	(64 * KIB) /* a message up to this is returned whole when RET was not given (RFC 3461 §4.3 leaves it to us) */
 
+#define BOUNCE_TOLD_MAX 500 /* recipients of one report, whose text has REPORT_TEXT_MAX */
+
 struct bounce;
 
-/* About the recipients with fate.report in these parcels, all of one message. *out NULL (and true): nobody is to be told. False: not now. */
+/* About the recipients with fate.report in these parcels, all of one message, at most BOUNCE_TOLD_MAX. *out NULL (and true): nobody is to be told. False: not now. */
 bool bounce_make(
         struct relay *relay, struct parcel *const *parcels, size_t count, struct bounce **out, struct error *err);
 void bounce_free(struct bounce **bounce); /* also of NULL */

@@ -29,23 +29,48 @@ static void start_job(struct finisher *finisher);
 
 /* --- on a worker ------------------------------------------------------------------------------------------------- */
 
-/* One report for each message of the batch that has something to tell. */
+static size_t count_told(const struct parcel *parcel)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < parcel->part.recipient_count; i++)
+		count += parcel->fates[i].report;
+	return count;
+}
+
+/* The parcels of one message, from number `first` on, that one report can tell of. */
+static size_t collect_same(
+        const struct finisher *finisher, size_t first, bool seen[FINISH_BATCH], struct parcel *same[FINISH_BATCH])
+{
+	size_t count = 0, told = 0;
+
+	for (size_t i = first; i < finisher->batch_count; i++) {
+		struct parcel *parcel = finisher->batch[i];
+		size_t more = count_told(parcel);
+
+		if (seen[i] || parcel->part.id != finisher->batch[first]->part.id || told + more > BOUNCE_TOLD_MAX)
+			continue;
+		seen[i] = true;
+		told += more;
+		same[count++] = parcel;
+	}
+	return count;
+}
+
+/* One report for each message of the batch that has something to tell; several, when it is of very many recipients: one that is too large could
+ * never be written down, and nothing after it. */
 static bool make_bounces(struct finisher *finisher)
 {
 	bool seen[FINISH_BATCH] = { false };
 	struct parcel *same[FINISH_BATCH];
 
 	for (size_t i = 0; i < finisher->batch_count; i++) {
-		size_t count = 0;
 		struct bounce *bounce;
+		size_t count;
 
 		if (seen[i])
 			continue;
-		for (size_t k = i; k < finisher->batch_count; k++)
-			if (finisher->batch[k]->part.id == finisher->batch[i]->part.id) {
-				seen[k] = true;
-				same[count++] = finisher->batch[k];
-			}
+		count = collect_same(finisher, i, seen, same);
 		if (!bounce_make(finisher->relay, same, count, &bounce, &finisher->error))
 			return false;
 		if (bounce != NULL) {
@@ -55,6 +80,8 @@ static bool make_bounces(struct finisher *finisher)
 	}
 	return true;
 }
+
+_Static_assert(BOUNCE_TOLD_MAX >= QUEUE_TAKE_MAX, "every parcel fits into a report by itself");
 
 static size_t count_outcomes(const struct finisher *finisher)
 {

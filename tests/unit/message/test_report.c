@@ -217,6 +217,39 @@ static void test_long_address(void **state)
 	buffer_free(&out);
 }
 
+/* As many recipients as the relay puts into one report, and all that each of them can have, as the queue limits it. */
+static void test_most(void **state)
+{
+	static struct report_recipient recipients[500];
+	static char reply[512], orcpt[500], address[320], host[253];
+	struct report report = a_report(recipients, ARRAY_LEN(recipients));
+	struct buffer head, tail;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(reply); i++)
+		reply[i] = "550-\n"[i % 5];
+	memset(orcpt, 'o', sizeof(orcpt));
+	memcpy(orcpt, "rfc822;", 7);
+	memset(address, 'a', sizeof(address));
+	memset(host, 'h', sizeof(host));
+	for (size_t i = 0; i < ARRAY_LEN(recipients); i++)
+		recipients[i] = (struct report_recipient) {
+			.action = REPORT_FAILED,
+			.address = span_make(address, sizeof(address)),
+			.orcpt = span_make(orcpt, sizeof(orcpt)),
+			.status = SPAN("5.2.2"),
+			.remote_host = span_make(host, sizeof(host)),
+			.remote_address = SPAN("2001:db8:1111:2222:3333:4444:5555:6666"),
+			.diagnostic = span_make(reply, sizeof(reply)),
+			.last_attempt = 1,
+		};
+	buffer_init(&head, REPORT_TEXT_MAX);
+	buffer_init(&tail, REPORT_TEXT_MAX);
+	assert_true(report_write(&report, &head, &tail, &err));
+	buffer_free(&head);
+	buffer_free(&tail);
+}
+
 /* RFC 6533 §3: raw UTF-8 of an ORCPT has no place among seven bits; and an 8-bit header is labelled so. */
 static void test_eight_bits(void **state)
 {
@@ -342,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_long_words),
 		cmocka_unit_test(test_blanks),
 		cmocka_unit_test(test_long_address),
+		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_eight_bits),
 		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_srs),

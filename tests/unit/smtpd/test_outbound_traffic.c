@@ -176,6 +176,12 @@ bool queue_take(struct queue *queue, const char *domain, int64_t now_ms,
 			if (rows[k].gone || rows[k].next_ms > now_ms || strcmp(rows[k].domain, domain) != 0 ||
 			        leave_out(arg, rows[k].id))
 				continue;
+			if (message != NULL && message->recipient_count == QUEUE_TAKE_MAX) {
+				out[(*count)++] = message;
+				message = NULL;
+				if (*count == max_messages)
+					break;
+			}
 			if (message == NULL)
 				message = message_of(&rows[i]);
 			add_recipient(message, &rows[k]);
@@ -616,12 +622,16 @@ void events_flush(struct event_log *log)
 bool bounce_make(
         struct relay *relay, struct parcel *const *parcels, size_t count, struct bounce **out, struct error *err)
 {
+	unsigned told = 0;
+
 	(void)relay;
 	(void)err;
 	*out = NULL;
 	for (size_t p = 0; p < count; p++)
 		for (size_t i = 0; i < parcels[p]->part.recipient_count; i++)
-			reports += parcels[p]->fates[i].report;
+			told += parcels[p]->fates[i].report;
+	assert_true(told <= BOUNCE_TOLD_MAX);
+	reports += told;
 	return true;
 }
 
@@ -952,6 +962,18 @@ static void said_no(void **state)
 	assert_true(far->dials <= 12);
 }
 
+/* Nobody at all, of a long list: several reports, each of a size that can be written. */
+static void said_no_to_thousands(void **state)
+{
+	(void)state;
+	add_far("no.test", FAR_SAYS_NO);
+	add_rows("no.test", 10000);
+	run_for(20000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 0);
+	assert_int_equal(reports, 10000);
+}
+
 static void tired(void **state)
 {
 	struct far *far = add_far("tired.test", FAR_TIRED);
@@ -1041,6 +1063,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no, setup, teardown),
+		cmocka_unit_test_setup_teardown(said_no_to_thousands, setup, teardown),
 		cmocka_unit_test_setup_teardown(tired, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_recipients, setup, teardown),
 		cmocka_unit_test_setup_teardown(drops, setup, teardown),
