@@ -1,8 +1,9 @@
 /* storage/events.h — events.db: what was decided about each message, for `posthouse explain`; pruned by age.
  *
  * A process collects events in memory and writes them together (events_flush, on a worker thread, each EVENTS_FLUSH_MS or when
- * EVENTS_PENDING_FULL wait). They are not synced: a crash may lose the last second of the story, never mail. When the disk is full or slow
- * events are dropped and counted, and one line in the log says so; nothing ever waits for them.
+ * EVENTS_PENDING_FULL wait). They are not synced: a crash may lose the last second of the story, never mail. When the disk is slow,
+ * or so full that the rest is for mail (strangers make events too, as many as they like), events are dropped and counted, and one line in
+ * the log says so; nothing ever waits for them.
  *
  * `trace` joins a story: the id of the transaction that took the message in; the queue and every delivery keep it. A report's own trace
  * is told by the event "report" of the trace it is about.

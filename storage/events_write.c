@@ -82,18 +82,20 @@ static bool prune(struct event_log *log, size_t written, struct error *err)
 	return true;
 }
 
+/* What is old goes also when nothing new is written. */
 static bool write_all(struct event_log *log, struct kept_event *first, size_t count, struct error *err)
 {
-	bool ok;
+	bool plenty = reserve_has_plenty(log->reserve, count * EVENT_OCTETS, err), ok = true;
+	struct error failed;
 
-	if (!reserve_allows(log->reserve, count * EVENT_OCTETS, err) ||
-	        !database_set_durable(log->database, false, err) || !database_begin(log->database, err))
+	if (!database_set_durable(log->database, false, &failed) || !database_begin(log->database, &failed)) {
+		*err = failed;
 		return false;
-	ok = true;
-	for (struct kept_event *event = first; ok && event != NULL; event = event->next)
+	}
+	for (struct kept_event *event = plenty ? first : NULL; ok && event != NULL; event = event->next)
 		ok = write_event(log, event, err);
-	if (ok && prune(log, count, err))
-		return database_commit(log->database, err);
+	if (ok && prune(log, count, &failed))
+		return database_commit(log->database, err) && plenty;
 	database_rollback(log->database);
 	return false;
 }

@@ -102,6 +102,18 @@ bool reserve_allows(struct reserve *reserve, uint64_t more, struct error *err)
 	return error_detail(err, ERR_NO_SPACE, "%.200s: %llu octets free", reserve->data_dir, (unsigned long long)left);
 }
 
+bool reserve_has_plenty(struct reserve *reserve, uint64_t more, struct error *err)
+{
+	struct statvfs fs;
+	uint64_t left;
+
+	if (statvfs(reserve->data_dir, &fs) != 0)
+		return error_errno(err, errno, reserve->data_dir);
+	left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return left >= RESERVE_FOR_MAIL * floor_of(&fs) + more ||
+	       error_detail(err, ERR_NO_SPACE, "%.200s: %llu octets free", reserve->data_dir, (unsigned long long)left);
+}
+
 bool reserve_release(struct reserve *reserve)
 {
 	struct stat st;

@@ -10,8 +10,9 @@
 
 #include <stdint.h>
 
-#define RESERVE_MIN (1024 * KIB)
-#define RESERVE_MAX (16 * MIB)
+#define RESERVE_MIN      (1024 * KIB)
+#define RESERVE_MAX      (16 * MIB)
+#define RESERVE_FOR_MAIL 16
 
 struct reserve;
 
@@ -20,6 +21,8 @@ void reserve_free(struct reserve **reserve);
 
 /* ERR_NO_SPACE when the disk is too full for `more` octets of new mail. */
 bool reserve_allows(struct reserve *reserve, uint64_t more, struct error *err);
+/* The same for what is only good to have (events): it leaves room for mail, RESERVE_FOR_MAIL times what new mail leaves. */
+bool reserve_has_plenty(struct reserve *reserve, uint64_t more, struct error *err);
 /* True: space was given back, it is worth trying again. */
 bool reserve_release(struct reserve *reserve);
 

@@ -12,9 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 
 #define NOW  INT64_C(1800000000000)
 #define HOUR INT64_C(3600000)
+
+#define BLOCKS (1024 * 1024) /* of 4 KiB */
+static fsblkcnt_t blocks_free = BLOCKS;
+
+/* The file system's, for all of this program */
+int statvfs(const char *path, struct statvfs *out)
+{
+	(void)path;
+	*out = (struct statvfs) { .f_frsize = 4096, .f_blocks = BLOCKS, .f_bavail = blocks_free };
+	return 0;
+}
 
 struct site {
 	char dir[64];
@@ -240,6 +252,27 @@ static void test_full_disk(void **state)
 	told_is(site->log, &all, "before after");
 }
 
+/* What strangers make us write never takes the room that mail needs; and what is old goes all the same. */
+static void test_room_is_for_mail(void **state)
+{
+	const struct event_query all = { .limit = 10 };
+	struct site *site = *state;
+
+	add(site, NOW - 29 * 24 * HOUR, "t0", "", "", "", "old");
+	events_flush(site->log);
+	told_is(site->log, &all, "old");
+	clock_set_for_test(clock_mono_ms() + 61 * 1000, NOW + 2 * 24 * HOUR);
+	blocks_free = 256 * 256; /* 256 MiB */
+	add(site, NOW - 3, "t1", "", "", "", "lost");
+	events_flush(site->log);
+	told_is(site->log, &all, "");
+	blocks_free++;
+	add(site, NOW - 2, "t1", "", "", "", "kept");
+	events_flush(site->log);
+	told_is(site->log, &all, "kept");
+	blocks_free = BLOCKS;
+}
+
 /* Another process may have the file: then events wait their turn or are dropped; who adds them never knows. */
 static void test_two_writers(void **state)
 {
@@ -296,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pruning, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room_is_for_mail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test(test_names),
