@@ -118,6 +118,17 @@ static void user_name(char *name, size_t name_size, char *person, size_t person_
 		(void)snprintf(name, name_size, "uid%u", getuid());
 }
 
+/* One word of the command line. In headers people are forgiven much; here a blank or a line end is somebody's mistake, or an attack. */
+static bool is_sound_word(struct span word)
+{
+	size_t at;
+
+	if (span_find(word, '\r', &at) || span_find(word, '\n', &at))
+		return false;
+	return !span_find(span_trim(word), ' ', &at) || span_find(word, '<', &at) || span_find(word, ',', &at) ||
+	       span_find(word, '(', &at);
+}
+
 /* -f in any form that people write: "a@b", "Ann <a@b>", "a", "<>", "". */
 static bool find_sender(
         const char *given, const char *user, const char *domain, char *out, size_t size, struct error *err)
@@ -130,7 +141,7 @@ static bool find_sender(
 	if (text.len == 0 || span_equal(text, SPAN("<>")))
 		return true;
 	letter_init(&one, KIB);
-	ok = letter_add_recipients(&one, text, domain, err) && one.recipient_count == 1 &&
+	ok = is_sound_word(text) && letter_add_recipients(&one, text, domain, err) && one.recipient_count == 1 &&
 	     span_copy(span_of(buffer_text(&one.recipients)), out, size);
 	letter_free(&one);
 	return ok || error_set(err, ERR_BAD_ADDRESS, "-f: not an address: %.60s", given != NULL ? given : user);
@@ -191,6 +202,9 @@ static bool add_recipients(
         const struct sendmail_options *options, const struct site *site, struct letter *letter, struct error *err)
 {
 	for (size_t i = 0; i < options->recipient_count; i++)
+		if (!is_sound_word(span_of(options->recipients[i])))
+			return error_set(err, ERR_BAD_ADDRESS, "a recipient is not an address");
+	for (size_t i = 0; i < options->recipient_count; i++)
 		if (!letter_add_recipients(letter, span_of(options->recipients[i]), site->domain, err))
 			return false;
 	if (options->from_header && !letter_take_recipients(letter, site->domain, err))
@@ -221,8 +235,10 @@ static int send_letter(const struct sendmail_options *options, const struct site
 	if (!add_recipients(options, site, letter, &err))
 		return fail(err.code == ERR_SYNTAX ? EX_USAGE : EX_DATAERR, "", &err);
 	(void)snprintf(from, sizeof(from), "%s", sender);
-	if (sender[0] == '\0')
+	if (sender[0] == '\0') {
 		(void)snprintf(from, sizeof(from), "MAILER-DAEMON@%s", site->domain);
+		person = "";
+	}
 	if (!letter_add_from(letter, options->full_name != NULL ? options->full_name : person, from, &err))
 		return fail(EX_DATAERR, "", &err);
 	fd = submit_connect(site->socket, &err);

@@ -105,6 +105,15 @@ static void mode_of_name(const char *path, struct sendmail_options *out)
 		out->mode = SENDMAIL_ALIASES;
 }
 
+/* Taking "-f" for an address would send mail where nobody meant it to go. */
+static bool has_late_option(const struct sendmail_options *options, bool only_words)
+{
+	for (size_t i = 0; i < options->recipient_count && !only_words; i++)
+		if (options->recipients[i][0] == '-')
+			return true;
+	return false;
+}
+
 bool sendmail_options(int argc, char **argv, struct sendmail_options *out, struct error *err)
 {
 	int option;
@@ -123,6 +132,9 @@ bool sendmail_options(int argc, char **argv, struct sendmail_options *out, struc
 	}
 	out->recipients = argv + optind;
 	out->recipient_count = (size_t)(argc - optind);
+	if (has_late_option(out, optind > 0 && strcmp(argv[optind - 1], "--") == 0))
+		return error_set(
+		        err, ERR_SYNTAX, "options stand before the recipients; after -- an address may begin with -");
 	if (out->recipient_count > SENDMAIL_RECIPIENTS_MAX)
 		return error_set(err, ERR_SYNTAX, "more than %d recipients", SENDMAIL_RECIPIENTS_MAX);
 	if (out->mode == SENDMAIL_SEND && out->recipient_count == 0 && !out->from_header)

@@ -52,7 +52,7 @@ static const struct {
 	{ { "/usr/bin/mailq" }, true, SENDMAIL_LIST, false, false, 0, NULL },
 	{ { "sendmail", "-q" }, true, SENDMAIL_RETRY, false, false, 0, NULL },
 	{ { "newaliases" }, true, SENDMAIL_ALIASES, false, false, 0, NULL },
-	{ { "sendmail", "a@b", "-t" }, true, SENDMAIL_SEND, false, false, 2, NULL }, /* no option after a recipient */
+	{ { "sendmail", "a@b", "-t" }, false, 0, false, false, 0, NULL }, /* nor taken for an address */
 	{ { "sendmail" }, false, 0, false, false, 0, NULL },
 	{ { "sendmail", "-bd" }, false, 0, false, false, 0, NULL },
 	{ { "sendmail", "-bv", "a@b" }, false, 0, false, false, 0, NULL },
