@@ -79,11 +79,12 @@ def test_slow_answers_are_waited_for(world):
     world.gone("x@slow.example")
 
 
-@pytest.mark.parametrize("step", ["banner", "ehlo", "mail", "rcpt", "data", "end"])
+@pytest.mark.parametrize("step", ["banner", "ehlo", "starttls", "handshake", "mail", "rcpt", "data", "end"])
 def test_who_hangs_is_left_by_an_end_of_the_suite(world, step):
     """A message in the hands of a server that says nothing is in the queue all the while, and others pass it."""
     name = f"hang-{step}.example"
-    far = world.domain(name, **{step: HANG})
+    answers = {"starttls": Then("220 2.0.0 go", HANG)} if step == "handshake" else {step: HANG}
+    far = world.domain(name, **answers, **({"certificate": world.certificate(f"mx.{name}")} if step in ("starttls", "handshake") else {}))
     world.send(f"x@{name}")
     wait_for(lambda: far.sessions, HANG_SECONDS, world.story)
     other = world.domain(f"other-{step}.example")

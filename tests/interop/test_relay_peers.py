@@ -109,3 +109,25 @@ def test_two_suites(world, other):
     assert world.report("nobody@other.test").per["nobody@other.test"]["Status"] == "5.1.1"
     mark = world.send("dora@other.test", mail=" REQUIRETLS")
     wait_for(lambda: [m for m in box(other, "dora@other.test") if mark.encode() in m], HANG_SECONDS, lambda: world.story() + other.log_tail())
+
+
+def test_a_way_back_to_ourselves_is_seen_by_its_address(world, other):
+    """RFC 5321 §5.1: no MX that is us may be tried, whatever it is called, nor any after it."""
+    from harness.wire import Wire, plain_token
+
+    far = world.far.server()
+    world.zone.add("circle.example. MX 10 strange.circle.example.", "circle.example. MX 20 after.circle.example.",
+                   "strange.circle.example. A 127.0.60.1", f"after.circle.example. A {far.address}")
+    world.zone.publish()
+    with contextlib.closing(Wire(("127.0.60.1", other.ports["submissions"]))) as wire:
+        wire.start_tls(other.ca.context(), "mail.other.test")
+        wire.expect(220)
+        wire.smtp("EHLO x", 250)
+        wire.smtp("AUTH PLAIN " + plain_token("dora@other.test", "secret"), 235)
+        wire.smtp("MAIL FROM:<dora@other.test>", 250)
+        wire.smtp("RCPT TO:<x@circle.example>", 250)
+        wire.smtp("DATA", 354)
+        wire.send("From: dora@other.test\r\nSubject: x\r\n\r\nx\r\n.\r\n")
+        wire.expect(250)
+    (report,) = wait_for(lambda: [m for m in box(other, "dora@other.test") if b"x@circle.example" in m], HANG_SECONDS, other.log_tail)
+    assert b"Status: 5.4.6" in report and not far.sessions
