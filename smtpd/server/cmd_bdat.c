@@ -158,6 +158,7 @@ void cmd_bdat(struct smtp_session *s, struct span args)
 		return;
 	}
 	conn_set_mode(s->conn, CONN_BYTES);
-	conn_set_read_size(s->conn, DATA_READ_SIZE);
+	if (s->chunk.refusal.code == 0) /* else a client without a login could have us keep that much */
+		conn_set_read_size(s->conn, DATA_READ_SIZE);
 	conn_set_min_rate(s->conn, DATA_MIN_RATE);
 }

@@ -57,6 +57,7 @@ void conn_set_line_limit(struct conn *conn, size_t octets)
 void conn_set_read_size(struct conn *conn, size_t octets)
 {
 	CHECK(!conn->closed_told && octets > 0);
+	CHECK(octets <= COMMAND_READ_SIZE || !session_needs_login(conn->session)); /* 16 KiB before login */
 	conn->read_size = octets;
 }
 
