@@ -322,28 +322,34 @@ struct admin_run {
 	bool started, more;
 };
 
-/* One transaction. */
-static bool change_piece(struct queue *queue, const struct queue_filter *filter, const struct admin_change *what,
-        struct admin_run *run, uint64_t *changed, struct error *err)
+/* Outside the write lock: whoever takes mail in does not wait while a long queue is looked through, and what finds nothing writes nothing. */
+static bool find_piece(struct queue *queue, const struct queue_filter *filter, struct admin_run *run, struct error *err)
+{
+	bool ok;
+
+	if (!queue_begin_read(queue, err))
+		return false;
+	run->started = run->started || finder_init(&run->finder, queue->reader, filter, err);
+	ok = run->started && find_some(&run->finder, queue->reader, 0, QUEUE_PIECE, &run->ids, err);
+	queue_end_read(queue);
+	return ok;
+}
+
+/* One transaction. What went between the finding and it is passed over: ids are not used twice. */
+static bool change_piece(struct queue *queue, const struct admin_change *what, const struct admin_run *run,
+        uint64_t *changed, struct error *err)
 {
 	struct queue_change change;
-	struct value before;
 	uint64_t count = 0;
-	bool ok, found;
+	bool ok = true, found;
 
 	if (!queue_change_begin(queue, &change, err))
 		return false;
-	run->started = run->started || finder_init(&run->finder, change.database, filter, err);
-	before = run->finder.values[AFTER];
-	ok = run->started && find_some(&run->finder, change.database, 0, QUEUE_PIECE, &run->ids, err);
 	for (size_t i = 0; ok && i < run->ids.count; i++) {
 		ok = what->apply(&change, what, run->ids.ids[i], &found, err);
 		count += ok && found ? 1 : 0;
 	}
 	ok = queue_change_end(&change, ok, NULL, err);
-	run->more = run->ids.count == QUEUE_PIECE;
-	if (!ok)
-		run->finder.values[AFTER] = before; /* the same piece again */
 	*changed += ok ? count : 0;
 	return ok;
 }
@@ -356,9 +362,13 @@ static bool change_all(struct queue *queue, const struct queue_filter *filter, c
 
 	*changed = 0;
 	while (ok && run.more) {
-		ok = change_piece(queue, filter, what, &run, changed, err);
+		ok = find_piece(queue, filter, &run, err);
+		run.more = ok && run.ids.count == QUEUE_PIECE;
+		if (!ok || run.ids.count == 0)
+			break;
+		ok = change_piece(queue, what, &run, changed, err);
 		if (!ok && err->code == ERR_NO_SPACE && reserve_release(queue->reserve))
-			ok = change_piece(queue, filter, what, &run, changed, err);
+			ok = change_piece(queue, what, &run, changed, err);
 	}
 	free(run.ids.ids);
 	if (*changed > 0)

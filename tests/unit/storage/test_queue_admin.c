@@ -161,6 +161,33 @@ static void test_changes(void **state)
 	check_is(site, false, "");
 }
 
+static void holding_the_lock(struct site *site, const char *sql, sqlite3 **handle)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/queue.db", site->fixture->dir);
+	if (*handle == NULL)
+		assert_int_equal(sqlite3_open(path, handle), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(*handle, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Anybody may say ETRN: what finds nothing neither waits for a writer nor keeps one waiting. */
+static void test_nothing_found(void **state)
+{
+	const struct queue_filter nobody = { .recipient = SPAN("@three.test"), .held = -1, .tried = true };
+	struct site *site = *state;
+	sqlite3 *other = NULL;
+	struct error err;
+	uint64_t changed = 1;
+
+	fill(site);
+	holding_the_lock(site, "BEGIN IMMEDIATE", &other);
+	assert_true(queue_retry(site->queue, &nobody, NOW, &changed, &err));
+	assert_int_equal(changed, 0);
+	holding_the_lock(site, "ROLLBACK", &other);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+}
+
 static void test_reroute(void **state)
 {
 	const struct queue_filter one = { .held = -1, .recipient = SPAN("@one.test") },
@@ -441,6 +468,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_filters, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_counts, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_changes, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_found, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_reroute, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, queue_setup, queue_teardown),
