@@ -1,6 +1,8 @@
 """Mail to servers that nobody here wrote, Debian's Postfix and Exim, and between two suites of our own."""
 import contextlib
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -13,7 +15,7 @@ EIGHT = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent
 
 @pytest.fixture(scope="module")
 def world():
-    with Outside() as made:
+    with Outside(settings={"smtp.relay_networks": "127.0.0.0/8"}) as made:
         yield made
 
 
@@ -56,6 +58,34 @@ def test_a_peer_with_smtputf8(world, peer):
     before = len(peer.messages())
     world.send(f"δοκιμή@{peer.domain}", mail=" SMTPUTF8 BODY=8BITMIME", header=EIGHT, body="καλημέρα\r\n")
     assert "καλημέρα".encode() in peer.wait(before + 1)[-1] or any("καλημέρα".encode() in m for m in peer.messages())
+
+
+def test_postfix_own_tools_from_end_to_end(world):
+    """smtp-source with 16 sessions hands in 200 messages, smtp-sink gets each once; told apart by their recipients."""
+    source, sink = "/usr/sbin/smtp-source", "/usr/sbin/smtp-sink"
+    if not os.path.exists(sink):
+        pytest.skip("postfix is not installed")
+    folder = world.folder / "sink"
+    folder.mkdir()
+    os.chmod(folder, 0o777)
+    address = "127.0.50.3"
+    world.zone.add("sink.example. MX 10 mx.sink.example.", f"mx.sink.example. A {address}")
+    world.zone.publish()
+    taker = subprocess.Popen([sink, "-u", "nobody", "-R", str(folder), "-d", "box.", f"{address}:{world.port}", "1000"], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        subprocess.run([source, "-s", "16", "-m", "200", "-l", "4096", "-d", "-N", "-f", "a@sender.example", "-t", "u@sink.example",
+                        f"127.0.0.1:{world.site.ports['smtp']}"], check=True, timeout=HANG_SECONDS, capture_output=True)
+
+        def look():
+            text = b"".join(path.read_bytes() for path in folder.glob("box.*"))
+            return sorted(re.findall(rb"(?m)^X-Rcpt-Args: .*?<(\d*u\d*@sink\.example)>", text))
+
+        wait_for(lambda: len(look()) >= 200 and not world.queue(), HANG_SECONDS, lambda: f"{len(look())} of 200\n{world.story()}")
+        assert len(look()) == len(set(look())) == 200
+    finally:
+        taker.terminate()
+        taker.wait(HANG_SECONDS)
 
 
 # --- two of our own
