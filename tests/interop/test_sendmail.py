@@ -300,13 +300,15 @@ def test_s_nail(site, tmp_path):
 
 
 def test_git_send_email(site, tmp_path):
-    need("git")
-    if subprocess.run(["git", "send-email", "-h"], capture_output=True, check=False).returncode not in (0, 1, 129):
-        pytest.skip("git-email is not installed")
+    need("git", "perl")
+    parts = ["git", "send-email", "-h"], ["perl", "-MMail::Address", "-e", "1"]
+    if any(subprocess.run(part, capture_output=True, check=False).returncode not in (0, 1, 129) for part in parts):
+        pytest.skip("git-email or libmailtools-perl is not installed")
     patch = tmp_path / "0001.patch"
     patch.write_text(f"From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Alice <alice@{DOMAIN}>\n"
                      "Date: Mon, 1 Jan 2024 00:00:00 +0000\nSubject: [PATCH] git-mark\n\nwhy\n---\n a | 1 +\n")
     subprocess.run(["git", "send-email", "--quiet", "--confirm=never", "--suppress-cc=all", f"--from=Alice <alice@{DOMAIN}>",
                     f"--to=bob@{DOMAIN}", f"--smtp-server={wrapper(tmp_path, site)}", patch], check=True, timeout=60,
-                   stdin=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})
+                   stdin=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path), "GIT_COMMITTER_NAME": "Alice",
+                                                                "GIT_COMMITTER_EMAIL": f"alice@{DOMAIN}"})
     assert b"[PATCH] git-mark" in arrived(site, "bob", b"git-mark")
