@@ -25,12 +25,13 @@ def test_the_one_with_the_lowest_preference_comes_first(world):
     assert not far[1].sessions and not far[2].sessions
 
 
-@pytest.mark.parametrize("how", ["closed", "greets 554", "greets 421", "drops", "ehlo 421"])
+@pytest.mark.parametrize("how", ["closed", "greets 554", "greets 421", "drops", "ehlo 421", "mail 451", "rcpt 450"])
 def test_the_next_one_is_tried(world, how):
     """RFC 5321 §5.1: a host that cannot be used now is not the end."""
     answers = {
         "closed": {}, "greets 554": {"banner": Then("554 5.3.2 no service here", DROP)}, "greets 421": {"banner": Then("421 4.3.2 busy", DROP)},
         "drops": {"banner": DROP}, "ehlo 421": {"ehlo": Then("421 4.3.2 busy", DROP), "helo": DROP},
+        "mail 451": {"mail": "451 4.3.0 not now"}, "rcpt 450": {"rcpt": "450 4.2.0 not now"},
     }[how]
     name = how.replace(" ", "-") + ".example"
     first = "127.0.99.1" if how == "closed" else world.far.server(**answers).address
