@@ -10,8 +10,10 @@ otherwise. Errors of single calls come from a preloaded shim (faultshim.c). test
 import argparse
 import contextlib
 import errno
+import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -21,15 +23,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crash import disk as disks  # noqa: E402
 from crash.load import Load  # noqa: E402
+from crash.remote_load import Others  # noqa: E402
 from crash.world import ANSWER_SECONDS, World, shim_reason  # noqa: E402
+from harness.far_end import FarEnd  # noqa: E402
 from harness.imap import Imap  # noqa: E402
-from harness.site import DAEMONS, DOMAIN, HANG_SECONDS, PASSWORD, SERVICE_USER, Site, give, wait_for  # noqa: E402
+from harness.site import DAEMONS, DOMAIN, HANG_SECONDS, PASSWORD, SERVICE_USER, Site, claim_port, give, wait_for  # noqa: E402
 
 MIB = 1024 * 1024
 SCENARIOS = []  # (name, must, needs, function)
@@ -448,6 +453,151 @@ def log_pipe_full():
         world.site.start()
         world.supervisor = world.site.process.pid
         return f"250 in all; {world.audit()}"
+
+
+# --- mail to other servers
+
+RELAYING = {"queue.retry": "1s 2s", "smtp.relay_networks": "127.0.0.0/8 ::1"}
+
+
+@contextlib.contextmanager
+def outbound(settings=None, **options):
+    """A world whose mail may go out to far ends that count."""
+    port, claim = claim_port()
+    with contextlib.closing(claim), FarEnd(port) as far, World(settings={**RELAYING, **(settings or {})}, **options) as world:
+        others = Others(far, random.Random(port))
+        others.always = None
+        others.add_routes(world.site)
+        yield world, others
+
+
+def waiting(world):
+    """What is in the queue."""
+    return json.loads(world.site.posthouse("queue", "list", "--limit", "1000", "--json"))["recipients"]
+
+
+def arrived(world, others):
+    """The queue empties itself; then everything that was acknowledged is at the far ends and in the mailboxes, once."""
+    started = time.monotonic()
+    wait_for(lambda: not waiting(world), HANG_SECONDS, lambda: f"the queue is empty: {waiting(world)}\n{world.site.log_tail()}")
+    seconds = time.monotonic() - started
+    doubles = Counter()
+    assert others.audit(world.books, doubles) == (0, 0), world.books.problems
+    left = [path for path in (world.site.data / "queue").rglob("*") if path.is_file()]
+    assert not left, f"bodies that nobody owns: {left}"
+    return f"queue empty after {seconds:.1f} s; allowed twice {sum(doubles.values())}; {world.audit()}"
+
+
+def tell(answers):
+    return ", ".join(f"{count} × {text}" for text, count in Counter(map(str, answers)).items())
+
+
+@scenario("queue: disk full", "452 4.3.1 or, from the reserve, 250; nothing half; what was taken goes out", "disk")
+def queue_disk_full():
+    with outbound(disk_mib=48) as (world, others):
+        world.disk.fill()
+        world.deliver("bob", "a@far.example", size=20000)  # takes what the last free blocks could still hold
+        small = [world.deliver("a@far.example", "carol") for _ in range(4)]
+        large = [world.deliver("b@other.example", "bob", size=200_000) for _ in range(3)]
+        for answer in large:
+            assert refused_in_time(answer).startswith("452 4.3.1"), answer.text
+        for answer in small:
+            assert answer.ok or answer.text.startswith("452 4.3.1"), answer.text
+        world.cpu()
+        world.disk.give_back()
+        seconds = world.recovers()
+        assert world.deliver("c@third.example").ok
+        return f"small {tell(small)}; large {tell(large)}; again after {seconds:.1f} s; {arrived(world, others)}"
+
+
+@scenario("queue: fsync fails", "no 250; nothing leaves that was refused", "shim")
+def queue_sync_fails():
+    with outbound(shim=True) as (world, others):
+        world.shim.set("sync", "fail")
+        answers = [world.deliver("a@far.example", *here, size=size) for size in (2000, 200_000) for here in ((), ("bob",))]
+        hits = world.shim.hits("sync")
+        for answer in answers:
+            refused_in_time(answer)
+        assert hits > 0
+        world.shim.clear()
+        seconds = world.recovers()
+        assert world.deliver("b@other.example").ok
+        return f"{tell(answers)} ({hits} calls failed); again after {seconds:.1f} s; {arrived(world, others)}"
+
+
+@scenario("queue: writes and fsync fail now and then", "refused or kept; an outcome that the disk does not take is kept in memory until it does: nothing twice", "shim")
+def queue_fails_sometimes():
+    with outbound(shim=True) as (world, others):
+        answers, hits = [], 0
+        for operation in ("sync", "write"):
+            world.shim.set(operation, "fail", every=4)
+            answers += [world.deliver("a@far.example", "b@other.example", "bob", size=size) for size in (2000, 2000, 200_000) * 3]
+            time.sleep(1)
+            hits += world.shim.hits(operation)
+            world.shim.clear()
+        for answer in answers:
+            assert answer.ok or refused_in_time(answer), answer.text
+        seconds = world.recovers()
+        return f"{tell(answers)} ({hits} calls failed); again after {seconds:.1f} s; {arrived(world, others)}"
+
+
+@scenario("relay dies, relay hangs", "mail is taken meanwhile, the relay is replaced, all goes out", "")
+def relay_gone():
+    with outbound() as (world, others):
+        seen = []
+        for sign, name in ((signal.SIGKILL, "killed"), (signal.SIGSTOP, "hangs")):
+            (pid,) = world.site.pids("relayd")
+            os.kill(pid, sign)
+            started = time.monotonic()
+            answers = [world.deliver("a@far.example", "bob"), world.deliver("b@other.example", size=200_000)]
+            assert all(answer.ok for answer in answers), tell(answers)
+            wait_for(lambda p=pid: world.site.pids("relayd") not in ([], [p]), HANG_SECONDS, "replaced")
+            wait_for(lambda: not waiting(world), HANG_SECONDS, lambda: f"the queue is empty\n{world.site.log_tail()}")
+            seen.append(f"{name}: all out after {time.monotonic() - started:.1f} s")
+        return f"{'; '.join(seen)}; {arrived(world, others)}"
+
+
+@scenario("DNS is dead", "mail waits, nothing is bounced; it goes out when there is a way", "")
+def dns_dead():
+    nobody, claim = claim_port()
+    with contextlib.closing(claim), outbound({"dns.forward": f"127.0.0.1@{nobody}"}) as (world, others):
+        answer = world.deliver("a@unknown.example", "bob")
+        assert answer.ok, answer.text
+
+        def tried():
+            rows = waiting(world)
+            return [row for row in rows if row["attempts"] > 1] and rows
+
+        (row,) = wait_for(tried, HANG_SECONDS, lambda: f"tried: {waiting(world)}")  # a report would be a second one
+        assert row["recipient"] == "a@unknown.example", row
+        others.servers["unknown.example"] = others.servers["far.example"]
+        others.add_routes(world.site)
+        world.site.posthouse("queue", "retry", "--all")
+        return f"{answer}; after {row['attempts']} tries it waits: {row['last_reply'][:60]}; {arrived(world, others)}"
+
+
+@scenario("queue: the clock jumps by six days", "nothing is bounced for its age without another try, whether the relay saw the jump or was begun anew after it", "shim")
+def queue_clock_jumps():
+    with outbound(shim=True) as (world, others):
+        for restart in (False, True):
+            others.always = "451 4.3.0 not now"
+            answers = [world.deliver("a@far.example", "b@other.example") for _ in range(10)]
+            assert all(answer.ok for answer in answers), tell(answers)
+            wait_for(lambda: all(row["attempts"] > 0 for row in waiting(world)), HANG_SECONDS, lambda: f"tried: {waiting(world)}")
+            if restart:
+                others.always = None
+            world.shim.set_clock((1 + restart) * 6 * 86400)
+            if restart:
+                os.kill(world.site.pids("relayd")[0], signal.SIGKILL)
+            else:  # another try, with the clock as it is now, and it waits on
+                before = {row["recipient"] + row["trace"]: row["attempts"] for row in waiting(world)}
+                wait_for(lambda: all(row["attempts"] > before[row["recipient"] + row["trace"]] for row in waiting(world)), HANG_SECONDS, "tried again")
+                assert len(waiting(world)) == 20, waiting(world)
+            others.always = None
+            wait_for(lambda: not waiting(world), HANG_SECONDS, lambda: f"the queue is empty: {waiting(world)}")
+        reports = world.log_lines(r"bounce|report")
+        assert not reports, reports
+        return f"40 recipients waited over the jumps, 0 bounced; {arrived(world, others)}"
 
 
 # --- processes

@@ -43,11 +43,11 @@ class Copy:
         return NOT_WRITTEN if self.read else NOT_READ
 
 
-class World:
-    """The far ends; three servers, of which each at times dies, drops the line or says 451, until they are told to be good."""
+class Others:
+    """Three servers, of which each at times dies, drops the line or says 451, or does what `always` says (None: takes everything)."""
 
     def __init__(self, far, chance):
-        self.far, self.chance, self.lock, self.good = far, chance, threading.Lock(), False
+        self.far, self.chance, self.lock, self.always = far, chance, threading.Lock(), "as it comes"
         self.copies, self.said, self.allowed = [], Counter(), Counter()
         self.servers = {
             domain: far.server(end=self.end, mail=self.came, rset=self.came, noop=self.came, quit=self.ended,
@@ -59,7 +59,9 @@ class World:
         found = ID.search(data.partition(b"\r\n\r\n")[0] + b"\r\n")
         mark = found.group(1).decode() if found else "unmarked"
         with self.lock:
-            what = None if self.good else self.chance.choices((None, DIE, DROP, "451 4.3.0 not now"), (85, 5, 5, 5))[0]
+            what = self.always
+            if what == "as it comes":
+                what = self.chance.choices((None, DIE, DROP, "451 4.3.0 not now"), (85, 5, 5, 5))[0]
             self.said[str(what)] += 1
             if what in (None, DIE):
                 copy = Copy(session, mark, [address for address, _ in session.recipients], what is None)
@@ -74,6 +76,10 @@ class World:
     def ended(self, session, argument):
         for copy in getattr(session, "copies", ()):
             copy.read = copy.quit = True
+
+    def add_routes(self, site):
+        for domain, server in self.servers.items():
+            site.posthouse("route", "add", domain, "--via", f"{server.address}:{self.far.port}")
 
     def audit(self, books, doubles):
         """Puts what is allowed twice into the books, then compares; (lost, doubled)."""
@@ -130,9 +136,8 @@ class RemoteLoad:
         self.site, self.load, self.senders = site, load, senders
         self.far = FarEnd(port)
         self.far.__enter__()
-        self.world, self.doubles, self.reports = World(self.far, chance), Counter(), {}
-        for domain, server in self.world.servers.items():
-            site.posthouse("route", "add", domain, "--via", f"{server.address}:{port}")
+        self.others, self.doubles, self.reports = Others(self.far, chance), Counter(), {}
+        self.others.add_routes(site)
         site.posthouse("alias", "add", f"{TEAM}@{DOMAIN}", f"{load.users[0]}@{DOMAIN}", f"a@{DOMAINS[0]}")
         for sender in senders:
             site.posthouse("user", "set", f"{sender}@{DOMAIN}", "--file-sent", "yes", "--recipients-a-day", "0", "--new-recipients-a-day", "0")
@@ -147,18 +152,18 @@ class RemoteLoad:
 
     def drain(self):
         """Until nothing is in the queue any more: by the relay's own schedule, nobody asks it to try."""
-        self.world.good = True
+        self.others.always = None
         wait_for(lambda: "@" not in self.waiting(), 2 * HANG_SECONDS, lambda: f"the queue is empty\n{self.waiting()}\n{self.site.log_tail()}")
         time.sleep(0.1)
 
     def audit(self):
         """The queue drained, the load paused. (lost, doubled)."""
-        lost, doubled = self.world.audit(self.load.books, self.doubles)
+        lost, doubled = self.others.audit(self.load.books, self.doubles)
         for sender in self.senders:
             for name, listing in ((f"sent:{sender}", self.sent(sender)), (f"report:{sender}", self.inbox(sender))):
                 more = self.load.books.audit(name, listing)
                 lost, doubled = lost + more[0], doubled + more[1]
-        self.world.good = False
+        self.others.always = "as it comes"
         return lost, doubled
 
     def sent(self, user):
@@ -183,6 +188,6 @@ class RemoteLoad:
         return listing
 
     def table(self):
-        said = ", ".join(f"{count} {what}" for what, count in sorted(self.world.said.items()))
-        rows = [("far ends", f"{len(self.world.copies)} taken; answers: {said}"), ("reports", sum(self.reports.values()))]
+        said = ", ".join(f"{count} {what}" for what, count in sorted(self.others.said.items()))
+        rows = [("far ends", f"{len(self.others.copies)} taken; answers: {said}"), ("reports", sum(self.reports.values()))]
         return rows + [(f"twice, allowed ({count})", what) for what, count in self.doubles.most_common()]

@@ -11,7 +11,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_sigkill():
     print(result.table())
     assert not result.bad, result.table()
     assert result.books.deliveries > 100 and result.books.deletions and result.commands, result.table()
-    assert len(result.remote.world.copies) > 50 and sum(result.remote.reports.values()), result.table()
+    assert len(result.remote.others.copies) > 50 and sum(result.remote.reports.values()), result.table()
 
 
 def test_the_audit_finds_what_is_wrong():
@@ -44,7 +44,7 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
     from collections import Counter
 
     from crash.load import Books
-    from crash.remote_load import DIED, NOT_READ, NOT_WRITTEN, Copy, World
+    from crash.remote_load import DIED, NOT_READ, NOT_WRITTEN, Copy, Others
 
     class Open:
         """A session, with a socket that is open (or closed)."""
@@ -52,19 +52,19 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
         def __init__(self, descriptor):
             self.sock = type("Sock", (), {"fileno": lambda self: descriptor})()
 
-    world, books, doubles = World.__new__(World), Books(), Counter()
-    world.allowed = Counter()
-    world.copies = [Copy(Open(5), "m1", ["a@far.example"], True)]
+    others, books, doubles = Others.__new__(Others), Books(), Counter()
+    others.allowed = Counter()
+    others.copies = [Copy(Open(5), "m1", ["a@far.example"], True)]
     books.acknowledged = {"m1": {"a@far.example", "b@far.example"}, "m2": {"a@far.example"}}
-    assert world.audit(books, doubles) == (2, 0)                        # b never got m1, nobody m2
+    assert others.audit(books, doubles) == (2, 0)                        # b never got m1, nobody m2
     for session, answered, read, reason in ((Open(-1), False, False, DIED), (Open(-1), True, False, NOT_READ), (Open(-1), True, True, NOT_WRITTEN)):
         copy = Copy(session, "m1", ["a@far.example"], answered)
         copy.read = read
-        world.copies.append(copy)
-        assert world.audit(books, doubles) == (0, 0) and doubles[reason] == 1
-    assert world.audit(books, doubles) == (0, 0) and sum(doubles.values()) == 3
-    world.copies.append(Copy(Open(5), "m1", ["a@far.example"], True))
-    assert world.audit(books, doubles) == (0, 1)                        # no doubt is left
-    world.copies[-1].quit = True
-    world.copies.append(Copy(Open(-1), "m3", ["a@far.example"], True))
-    assert world.audit(books, doubles) == (0, 1)                        # what nobody sent
+        others.copies.append(copy)
+        assert others.audit(books, doubles) == (0, 0) and doubles[reason] == 1
+    assert others.audit(books, doubles) == (0, 0) and sum(doubles.values()) == 3
+    others.copies.append(Copy(Open(5), "m1", ["a@far.example"], True))
+    assert others.audit(books, doubles) == (0, 1)                        # no doubt is left
+    others.copies[-1].quit = True
+    others.copies.append(Copy(Open(-1), "m3", ["a@far.example"], True))
+    assert others.audit(books, doubles) == (0, 1)                        # what nobody sent

@@ -142,7 +142,7 @@ class World:
     # --- mail
 
     def deliver(self, *users, size=2000, timeout=ANSWER_SECONDS + 5):
-        """One message; every end is an Answer: the reply that decided, "closed", or "silence"."""
+        """One message, to users here and to addresses elsewhere; every end is an Answer: the reply that decided, "closed", or "silence"."""
         self.number += 1
         mark = f"f-{self.number}"
         started = time.monotonic()
@@ -170,7 +170,7 @@ class World:
     def envelope(wire, users):
         """None when DATA was accepted, else the refusal."""
         for command, want in [("EHLO c", "2"), ("MAIL FROM:<a@remote.example>", "2"),
-                              *[(f"RCPT TO:<{user}@{DOMAIN}>", "2") for user in users], ("DATA", "3")]:
+                              *[(f"RCPT TO:<{user if '@' in user else f'{user}@{DOMAIN}'}>", "2") for user in users], ("DATA", "3")]:
             answer = wire.smtp(command)
             if not answer.startswith(want):
                 return answer
