@@ -9,8 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define DIRECTORY_FOLLOWED_MAX 2000 /* targets of aliases that one resolution follows */
+
 struct directory {
 	pthread_mutex_t mutex;
+	unsigned followed; /* in the resolution under way */
 	struct database *database;
 	_Atomic uint64_t *version; /* shared with the other processes; NULL: could not be mapped */
 };

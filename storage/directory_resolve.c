@@ -183,6 +183,13 @@ static bool follow_elsewhere(struct directory *directory, struct alias_target *t
 	return add_remote(out, &target->key, place, local, err);
 }
 
+/* Groups that contain the same groups multiply: each target is followed each time that it is met. */
+static bool may_go_on(struct directory *directory, struct error *err)
+{
+	return ++directory->followed <= DIRECTORY_FOLLOWED_MAX ||
+	       error_set(err, ERR_LIMIT, "the address reaches too many addresses");
+}
+
 /* A target that is gone is passed over; the alias then reaches the others. */
 static bool try_alias(struct directory *directory, const struct place *place, const char *local, int depth,
         struct resolution *out, bool *found, struct error *err)
@@ -195,9 +202,10 @@ static bool try_alias(struct directory *directory, const struct place *place, co
 	if (ok && count > 0 && depth == DIRECTORY_ALIAS_DEPTH)
 		ok = error_set(err, ERR_LIMIT, "an alias leads to itself, or too far");
 	for (size_t i = 0; ok && i < count; i++)
-		ok = targets[i].elsewhere
-		             ? follow_elsewhere(directory, &targets[i], place, local, depth + 1, out, found, err)
-		             : resolve_at(directory, &targets[i].key, depth + 1, out, found, err);
+		ok = may_go_on(directory, err) &&
+		     (targets[i].elsewhere ? follow_elsewhere(
+		                                     directory, &targets[i], place, local, depth + 1, out, found, err)
+		                           : resolve_at(directory, &targets[i].key, depth + 1, out, found, err));
 	free(targets);
 	return ok;
 }
@@ -261,6 +269,7 @@ bool directory_resolve_key(
 	out->remote_text_len = 0;
 	out->detail[0] = '\0';
 	out->catch_all = false;
+	directory->followed = 0;
 	if (!resolve_at(directory, key, 0, out, &found, err))
 		return false;
 	return found || error_set(err, ERR_NO_SUCH_ADDRESS, "no such address here");

@@ -4,6 +4,7 @@
 #include "storage/directory.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 struct site {
@@ -223,6 +224,40 @@ static void test_deep_aliases(void **state)
 	assert_int_equal(err.code, ERR_LIMIT);
 }
 
+/* a0 -> b0..b9, each -> c0..c9, each -> alice: 210 steps to one account. Ten times that is too much work for an address. */
+static void test_multiplying_aliases(void **state)
+{
+	struct site *site = *state;
+	struct resolution got;
+	char from[32], to[32];
+	struct error err;
+
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(from, sizeof(from), "c%d@example.test", i);
+		alias(site, from, "alice@example.test");
+	}
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(from, sizeof(from), "b%d@example.test", i / 10);
+		(void)snprintf(to, sizeof(to), "c%d@example.test", i % 10);
+		alias(site, from, to);
+	}
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(to, sizeof(to), "b%d@example.test", i);
+		alias(site, "a0@example.test", to);
+	}
+	assert_true(directory_resolve(site->directory, SPAN("a0"), SPAN("example.test"), &got, &err));
+	assert_int_equal(got.count, 1);
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(to, sizeof(to), "d%d@example.test", i);
+		alias(site, to, "a0@example.test");
+		assert_int_equal(
+		        directory_add_alias(site->directory, SPAN("all@example.test"), span_of(to), &err), i < 9);
+	}
+	assert_int_equal(err.code, ERR_LIMIT);
+	assert_true(directory_resolve(site->directory, SPAN("all"), SPAN("example.test"), &got, &err));
+	assert_int_equal(got.count, 1);
+}
+
 static bool count_account(void *arg, const struct account_info *info)
 {
 	unsigned *count = arg;
@@ -342,6 +377,7 @@ int main(void)
 		TEST(test_may_send_as),
 		TEST(test_alias_refusals),
 		TEST(test_deep_aliases),
+		TEST(test_multiplying_aliases),
 		TEST(test_lists),
 		TEST(test_accounts),
 		TEST(test_two_handles),
