@@ -307,8 +307,8 @@ def test_git_send_email(site, tmp_path):
     patch = tmp_path / "0001.patch"
     patch.write_text(f"From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Alice <alice@{DOMAIN}>\n"
                      "Date: Mon, 1 Jan 2024 00:00:00 +0000\nSubject: [PATCH] git-mark\n\nwhy\n---\n a | 1 +\n")
+    (tmp_path / ".gitconfig").write_text(f"[user]\nname = Alice\nemail = alice@{DOMAIN}\n")
     subprocess.run(["git", "send-email", "--quiet", "--confirm=never", "--suppress-cc=all", f"--from=Alice <alice@{DOMAIN}>",
                     f"--to=bob@{DOMAIN}", f"--smtp-server={wrapper(tmp_path, site)}", patch], check=True, timeout=60,
-                   stdin=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path), "GIT_COMMITTER_NAME": "Alice",
-                                                                "GIT_COMMITTER_EMAIL": f"alice@{DOMAIN}"})
+                   stdin=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})
     assert b"[PATCH] git-mark" in arrived(site, "bob", b"git-mark")
