@@ -149,10 +149,24 @@ static bool alias_values(struct directory *directory, const struct address_key *
 	return true;
 }
 
+/* RFC 5321 §4.1.2 quoted-string: inside, a quote has a backslash before it. */
+static bool is_quoted(struct span local)
+{
+	if (local.len < 3 || local.ptr[0] != '"' || local.ptr[local.len - 1] != '"')
+		return false;
+	for (size_t i = 1; i + 1 < local.len; i++) {
+		if (local.ptr[i] == '"')
+			return false;
+		if (local.ptr[i] == '\\' && ++i + 1 == local.len)
+			return false;
+	}
+	return true;
+}
+
 /* What an SMTP command could not carry, or would read as something else. */
 static bool can_be_sent(struct span local, struct error *err)
 {
-	bool quoted = local.len > 2 && local.ptr[0] == '"' && local.ptr[local.len - 1] == '"';
+	bool quoted = is_quoted(local);
 
 	for (size_t i = 0; i < local.len; i++) {
 		unsigned char c = (unsigned char)local.ptr[i];

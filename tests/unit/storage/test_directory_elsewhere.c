@@ -110,6 +110,32 @@ static void test_resolve(void **state)
 }
 
 /* What is ours may be another now than when the alias was made. */
+/* What is forwarded goes into a RCPT command as it is. */
+static void test_targets_that_can_be_sent(void **state)
+{
+	static const struct {
+		const char *target;
+		bool good;
+	} rows[] = {
+		{ "a.b+c@far.test", true },
+		{ "\"a b\"@far.test", true },
+		{ "\"a\\\"> b\"@far.test", true },
+		{ "\"a\"> b\"@far.test", false },
+		{ "\"a> b\\\"@far.test", false },
+		{ "\"@far.test", false },
+		{ "a>b@far.test", false },
+		{ "a b@far.test", false },
+		{ "\"a\r\nb\"@far.test", false },
+	};
+	struct site *site = *state;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (directory_add_alias(site->directory, SPAN("t@example.test"), span_of(rows[i].target), &err) !=
+		        rows[i].good)
+			fail_msg("%s", rows[i].target);
+}
+
 static void test_domain_added_and_removed(void **state)
 {
 	struct site *site = *state;
@@ -274,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_targets_that_can_be_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domain_added_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
