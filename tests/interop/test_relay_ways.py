@@ -2,12 +2,15 @@
 (RFC 4954, RFC 2033, RFC 6409; design.md)."""
 import contextlib
 import re
+import signal
+import threading
 
 import pytest
 
 from harness.far_end import OFFERS, server_context
 from harness.outside import Outside
 from harness.site import HANG_SECONDS, wait_for
+from harness.wire import plain_token
 
 SITE = {"queue.connections_per_destination": 2}
 
@@ -246,7 +249,6 @@ def test_limits_of_a_day(world, user):
     world.send("a@limited.example", "b@limited.example", user=user)
     far.wait()
     with contextlib.closing(world.site.wire("submissions")) as wire:
-        from harness.wire import plain_token
         wire.smtp("EHLO x", 250)
         wire.smtp("AUTH PLAIN " + plain_token(f"{user}@example.test", "secret"), 235)
         wire.smtp(f"MAIL FROM:<{user}@example.test>", 250)
@@ -263,3 +265,87 @@ def test_hold_and_release(world):
     assert world.waiting("x@held.example")[0]["held"] and not far.taken
     world.site.posthouse("queue", "release", "--recipient", "x@held.example")
     far.wait()
+
+
+def test_a_message_for_later(world):
+    """FUTURERELEASE (RFC 4865)."""
+    far = world.domain("future.example")
+    mark = world.send("x@future.example", mail=" HOLDFOR=36000")
+    (row,) = world.waiting("x@future.example")
+    assert row["attempts"] == 0 and row["next_attempt_ms"] - row["created_ms"] >= 35_000_000
+    world.retry("--recipient", "x@future.example")
+    assert far.wait()[0].mark == mark
+
+
+def test_binary_mail(world):
+    """RFC 3030: it becomes lines when it comes in, so every server can take it, and nobody loses an octet."""
+    import email
+
+    far = world.domain("binary.example", offers=[*OFFERS, "CHUNKING", "BINARYMIME"])
+    plain = world.domain("text.example")
+    octets = bytes(range(256)) * 20 + b"\r\n.\r\n\n\r"
+    message = (b"From: alice@example.test\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n"
+               b"Content-Transfer-Encoding: binary\r\n\r\n" + octets)
+    with contextlib.closing(world.site.wire("submissions")) as wire:
+        wire.smtp("EHLO x", 250)
+        wire.smtp("AUTH PLAIN " + plain_token("alice@example.test", "secret"), 235)
+        wire.smtp("MAIL FROM:<alice@example.test> BODY=BINARYMIME", 250)
+        for name in ("binary", "text"):
+            wire.smtp(f"RCPT TO:<x@{name}.example>", 250)
+        wire.send(b"BDAT %d LAST\r\n%s" % (len(message), message))
+        wire.expect(250)
+    for server in (far, plain):
+        assert email.message_from_bytes(server.wait()[0].data).get_payload(decode=True) == octets
+
+
+def test_a_large_message_goes_in_one_chunk(world):
+    """BDAT where it is offered (RFC 3030 §2): no looking for dots."""
+    far = world.domain("chunking.example", offers=[*OFFERS, "CHUNKING"])
+    body = ".dots\r\n.\r\n" + "a line\r\n" * 100_000
+    world.send("x@chunking.example", body=body)
+    assert far.wait()[0].body.decode() == body
+    assert any(c.startswith("BDAT ") for c in far.commands) and "DATA" not in far.commands
+
+
+# --- the suite changes under it
+
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_what_is_under_way_is_finished_once(world, how):
+    """A server that takes its time with its 250 while the relay is replaced or stopped."""
+    gate = threading.Event()
+    far = world.domain(f"{how}.example", end=lambda session, data: gate.wait(HANG_SECONDS) and None)
+    world.send(f"x@{how}.example")
+    far.wait_command("DATA")
+    old = world.site.pids("relayd")
+    if how == "reload":  # with another setting: a new relay takes over
+        world.site.settings["queue.connections"] = 90
+        world.site.write_config()
+        world.site.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: set(world.site.pids("relayd")) - set(old), HANG_SECONDS, world.story)
+        gate.set()
+    else:
+        threading.Timer(0.3, gate.set).start()
+        world.site.restart()
+    far.wait()
+    world.gone(f"x@{how}.example")
+    assert len(far.taken) == 1
+    other = world.domain(f"after-{how}.example")
+    world.send(f"x@after-{how}.example")
+    other.wait()
+
+
+def test_the_story_is_told(world):
+    """posthouse explain: who, where to, the other server's words, what was used."""
+    world.domain("story.example", certificate=world.certificate("mx.story.example"), rcpt=["450 4.2.0 not just now", None])
+    world.send("x@story.example")
+    trace = world.trace
+    world.deferred("x@story.example")
+    world.retry("--recipient", "x@story.example")
+    world.gone("x@story.example")
+
+    def told():
+        text = world.site.posthouse("explain", trace)
+        return all(words in text for words in ("not just now", "mx.story.example", "alice@example.test", "250 2.0.0 taken")) and text
+
+    text = wait_for(told, HANG_SECONDS, lambda: world.site.posthouse("explain", trace))
+    assert text.index("not just now") < text.index("250 2.0.0 taken")
