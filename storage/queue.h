@@ -15,7 +15,8 @@
  *  delivery is under way is known to the relay alone, in memory: after a crash it is tried again. Into a mailbox that is harmless
  *  (recipient.op_id, see batch.h); at another server it can double a message exactly when its 250 was not read (RFC 1047).
  *
- * Durable: when a call that changes something returns true it would survive a power cut; false: it did not happen.
+ * Durable: when a call that changes something returns true it would survive a power cut; false: it did not happen, or the disk failed while it was
+ * to say so, and nobody knows: the sender tries again, and rather has it twice than not at all.
  * Bodies over STORE_INLINE_BODY_MAX are files in <data>/queue/ (body.h), durable before their row, removed after it.
  * Processes: smtpd and the command line add and change, the relay alone takes (queue_due, queue_take) and finishes.
  * Thread: one handle may be used by several threads (a lock of its own); every call may wait for the disk: worker threads only,
@@ -177,7 +178,8 @@ struct queue_outcome {
 	bool warned;       /* a delay report goes out with it */
 	struct span reply; /* kept, cut to QUEUE_REPLY_MAX */
 };
-/* Outcomes and the reports they cause (may be none) in one transaction. Recipients that an admin has dropped meanwhile are passed over. */
+/* Outcomes and the reports they cause (may be none) in one transaction. Recipients that an admin has dropped meanwhile are passed over; when none is left
+ * of those that are QUEUE_DONE, so are the reports: false may have been "not known", and then the same may come again. */
 bool queue_finish(struct queue *queue, const struct queue_outcome *outcomes, size_t outcome_count,
         struct queue_entry **reports, size_t report_count, struct error *err);
 

@@ -293,6 +293,13 @@ static void test_reports(void **state)
 	assert_int_equal(err.code, ERR_EXISTS);
 	take_is(site, "one.test", NOW, 10, "t1(b@one.test)");
 	assert_int_equal(files_in(site), 2);
+	/* the same outcome again, after a commit that was unknown: its report, which has another name now, is not made twice */
+	report.trace = SPAN("r2");
+	assert_true(queue_finish(site->queue, &outcome, 1, reports, 1, &err));
+	report.trace = SPAN("r3");
+	assert_true(queue_finish(site->queue, &outcome, 1, reports, 1, &err));
+	take_is(site, "far.test", NOW, 10, "r1(s@far.test) r2(s@far.test)");
+	assert_int_equal(files_in(site), 2);
 	message_free(&message);
 	check_is(site, false, "");
 }
