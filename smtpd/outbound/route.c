@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define PORT_SMTPS       465
 #define LIST_ADDRESS_MAX 64
@@ -124,6 +125,12 @@ static bool is_by_admin(const struct route_query *query)
 	return query->found && query->route.kind != ROUTE_MX;
 }
 
+/* Of a Unix socket, for LMTP on this machine. */
+static bool is_path(const char *host)
+{
+	return host[0] == '/';
+}
+
 uint16_t route_port(const struct route_query *query)
 {
 	if (is_by_admin(query) && query->route.port != 0)
@@ -144,7 +151,9 @@ static enum tls_level override_of(const struct route_query *query)
 	case ROUTE_TLS_VERIFY: return TLS_LEVEL_VERIFY;
 	case ROUTE_TLS_DEFAULT: break;
 	}
-	return TLS_LEVEL_UNSAID;
+	/* A password is for the server that the admin has named, not for whoever answers at its address. */
+	return is_by_admin(query) && query->route.user[0] != '\0' && !is_path(query->route.host) ? TLS_LEVEL_VERIFY
+	                                                                                         : TLS_LEVEL_UNSAID;
 }
 
 /* IPv6 and IPv4 in turn: a family that does not work here costs one try, not eight. */
@@ -164,6 +173,14 @@ static void put_addresses(struct route_host *out, const struct host_query *host)
 struct left_out {
 	unsigned temporary, tlsa, sts, requiretls;
 };
+
+/* Not known whether it has TLSA records (RFC 7672 §2.1): it failed, or there was no time. Who may not be asked gets no mail now: DNS kept
+ * silent would be a way around DANE. */
+static bool may_have_tlsa(const struct route_query *query, const struct host_query *host)
+{
+	return host->tlsa_temporary ||
+	       (!host->done && query->router->parts.dane && host->name_is_secure && !host->insecure);
+}
 
 static bool put_host(
         const struct route_query *query, struct host_query *host, struct route_host *out, struct left_out *left)
@@ -186,7 +203,7 @@ static bool put_host(
 		left->temporary += host->temporary || !host->done;
 		return false;
 	}
-	if (host->tlsa_temporary && !facts.tls_no &&
+	if (may_have_tlsa(query, host) && !facts.tls_no &&
 	        (facts.override == TLS_LEVEL_UNSAID || facts.override == TLS_LEVEL_VERIFY)) {
 		left->tlsa++;
 		return false;
@@ -252,17 +269,28 @@ static void cut_self(struct route_query *query)
 	}
 }
 
+/* False: no memory, and that is the answer: without its policy the domain would be less safe. */
+static bool take_policy(struct route_query *query, const struct sts_policy *policy)
+{
+	if (policy == NULL || policy->mode == STS_NONE)
+		return true;
+	query->policy = malloc(sizeof(*query->policy));
+	if (query->policy == NULL) {
+		fail(query, ERR_TEMPORARY, "4.3.0", "out of memory");
+		return false;
+	}
+	*query->policy = *policy;
+	return true;
+}
+
 static void finish(struct route_query *query)
 {
 	struct route_result result = { .code = ERR_NONE };
 	struct left_out left = { 0, 0, 0, 0 };
 	struct route_host *hosts;
 
-	if (query->sts != NULL && query->policy == NULL && sts_known(query->sts) != NULL) {
-		query->policy = malloc(sizeof(*query->policy)); /* time is over: what was known before holds */
-		if (query->policy != NULL)
-			*query->policy = *sts_known(query->sts);
-	}
+	if (query->sts != NULL && !take_policy(query, sts_known(query->sts))) /* time is over: what was known holds */
+		return;
 	cut_self(query);
 	if (query->host_count == 0 && is_by_admin(query)) {
 		fail_of(query, ERR_TEMPORARY, "4.3.5", "the admin's route leads back to this server",
@@ -397,6 +425,20 @@ static bool take_literal(struct route_query *query, const char *text)
 	return true;
 }
 
+static bool take_path(struct route_query *query, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct host_query *host;
+
+	if (!span_copy(span_of(path), address.sun_path, sizeof(address.sun_path)) || !one_host(query, path, true))
+		return false;
+	host = &query->hosts[0];
+	host->done = true;
+	host->insecure = true;
+	memcpy(&host->ipv4_addresses[host->ipv4_count++], &address, sizeof(address));
+	return true;
+}
+
 /* --- MX ---------------------------------------------------------------------------------------------------------- */
 
 static int by_preference(const void *left, const void *right)
@@ -491,12 +533,8 @@ static void on_policy(void *arg, const struct sts_policy *policy)
 	struct route_query *query = arg;
 
 	query->sts = NULL;
-	if (policy != NULL && policy->mode != STS_NONE) {
-		query->policy = malloc(sizeof(*query->policy));
-		if (query->policy != NULL)
-			*query->policy = *policy;
-	}
-	advance(query);
+	if (take_policy(query, policy))
+		advance(query);
 }
 
 static void ask_mx(struct route_query *query)
@@ -542,11 +580,12 @@ static void on_found(struct worker_job *job)
 		host = query->domain[0] == '[' ? query->domain : NULL;
 	if (host == NULL) {
 		ask_mx(query);
-	} else if (host[0] == '[' || read_literal(host, 0, &ignored)) {
-		if (take_literal(query, host))
+	} else if (is_path(host) || host[0] == '[' || read_literal(host, 0, &ignored)) {
+		if (is_path(host) ? take_path(query, host) : take_literal(query, host))
 			advance(query);
 		else if (!query->answered)
-			fail_of(query, ERR_BAD_VALUE, "5.1.2", "not an address that mail can go to", host);
+			fail_of(query, is_by_admin(query) ? ERR_TEMPORARY : ERR_BAD_VALUE,
+			        is_by_admin(query) ? "4.3.5" : "5.1.2", "not an address that mail can go to", host);
 	} else if (one_host(query, host, true)) {
 		advance(query);
 	}
@@ -576,6 +615,13 @@ struct route_query *route_find(struct router *router, const char *domain, const 
 
 /* --- ourselves --------------------------------------------------------------------------------------------------- */
 
+static bool is_loopback(const uint8_t key[NETWORK_KEY_LEN])
+{
+	static const uint8_t ipv4[] = { [10] = 0xff, 0xff, 127 }, ipv6[NETWORK_KEY_LEN] = { [15] = 1 };
+
+	return memcmp(key, ipv4, sizeof(ipv4)) == 0 || memcmp(key, ipv6, sizeof(ipv6)) == 0;
+}
+
 bool route_is_own(const struct router *router, const struct sockaddr *address)
 {
 	const struct sockaddr_in *ipv4 =
@@ -585,6 +631,8 @@ bool route_is_own(const struct router *router, const struct sockaddr *address)
 	if (router->parts.own_port == 0 || ntohs(ipv4->sin_port) != router->parts.own_port)
 		return false;
 	network_address(address, key);
+	if (router->own_all && is_loopback(key)) /* all of 127.0.0.0/8, not only what an interface is called */
+		return true;
 	for (size_t i = 0; i < router->own_count; i++)
 		if (memcmp(router->own[i], key, sizeof(key)) == 0)
 			return true;
@@ -614,7 +662,6 @@ static void read_own(struct router *router)
 	struct span in = span_of(router->parts.own_addresses), word;
 	struct sockaddr_storage address;
 	char text[LIST_ADDRESS_MAX];
-	bool all = false;
 
 	while (in.len > 0) {
 		if (!span_take_until(&in, ' ', &word)) {
@@ -623,10 +670,10 @@ static void read_own(struct router *router)
 		}
 		if (!span_copy(word, text, sizeof(text)) || !read_literal(text, 0, &address))
 			continue;
-		all = all || strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0;
+		router->own_all = router->own_all || strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0;
 		add_own(router, (struct sockaddr *)&address);
 	}
-	if (all)
+	if (router->own_all)
 		add_interfaces(router);
 }
 

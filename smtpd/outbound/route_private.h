@@ -15,6 +15,7 @@ struct router {
 	struct router_parts parts;
 	uint8_t own[ROUTE_OWN_MAX][NETWORK_KEY_LEN];
 	size_t own_count;
+	bool own_all; /* we listen on every address of this machine */
 };
 
 /* One host while its questions are under way. */

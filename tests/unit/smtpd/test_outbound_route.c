@@ -2,7 +2,7 @@
  * pool, the admin's routes, the MTA-STS finder, OpenSSL's opinion of TLSA records. */
 #include "base/random.h"
 #include "net/dial.h"
-#include "smtpd/outbound/route.h"
+#include "smtpd/outbound/route_private.h"
 #include "smtpd/outbound/sts_find.h"
 
 #include "base/macros.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -84,6 +85,8 @@ static const struct row rows[] = {
 	{ "stsbad.test", DNS_MX, "10 b.test", false, DNS_OK, NULL },
 	{ "six.test", DNS_MX, "10 a.test", false, DNS_OK, NULL },
 	{ "smart.test", DNS_A, "192.0.2.20", false, DNS_OK, NULL },
+	{ "loop.test", DNS_MX, "10 lo.test", false, DNS_OK, NULL },
+	{ "lo.test", DNS_A, "127.0.0.2", false, DNS_OK, NULL },
 };
 
 struct dns_query {
@@ -539,6 +542,11 @@ static void shuffled(void **state)
 	random_seed_for_test(0);
 }
 
+#define TEN_OF_PATH "/2345/7890"
+#define TOO_LONG_PATH                                                                                                  \
+	TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH TEN_OF_PATH    \
+	        TEN_OF_PATH TEN_OF_PATH
+
 static const struct {
 	struct route route;
 	const char *domain;
@@ -555,6 +563,12 @@ static const struct {
 	        "127.0.0.1 none override", 24 },
 	{ { .kind = ROUTE_MX, .tls = ROUTE_TLS_ENCRYPT }, "sts.test", 0, ERR_NONE, NULL,
 	        "a.test encrypt override, b.test encrypt override", 25 },
+	/* a password only goes to the server that is meant, or on this machine */
+	{ { .kind = ROUTE_SMTP, .host = "smart.test", .implicit_tls = true, .user = "u", .password = "p" }, "x.test", 0,
+	        ERR_NONE, NULL, "smart.test verify override", 465 },
+	{ { .kind = ROUTE_LMTP, .host = "/run/lmtp", .user = "u" }, "x.test", 0, ERR_NONE, NULL,
+	        "/run/lmtp may default", 0 },
+	{ { .kind = ROUTE_LMTP, .host = TOO_LONG_PATH }, "x.test", 0, ERR_TEMPORARY, "4.3.5", NULL, 0 },
 	{ { .kind = ROUTE_SMTP, .host = "mistyped.test" }, "plain.test", 0, ERR_TEMPORARY, "4.4.4", NULL, 0 },
 	{ { .kind = ROUTE_SMTP, .host = "198.51.100.1" }, "plain.test", 0, ERR_TEMPORARY, "4.3.5", NULL, 0 },
 	{ { .kind = ROUTE_SMTP, .host = "smart.test" }, "plain.test", ROUTE_REQUIRETLS, ERR_NONE, NULL,
@@ -580,12 +594,76 @@ static void by_admin(void **state)
 		}
 		assert_string_equal(hosts, admin_cases[i].hosts);
 		assert_true(it->has_route);
+		if (it->hosts[0].addresses[0].ss_family == AF_UNIX) {
+			assert_string_equal(
+			        ((const struct sockaddr_un *)&it->hosts[0].addresses[0])->sun_path, it->route.host);
+			continue;
+		}
 		assert_int_equal(
 		        ntohs(((const struct sockaddr_in *)&it->hosts[0].addresses[0])->sin_port), admin_cases[i].port);
 	}
 	routes_fail = true;
 	assert_int_equal(find("plain.test", 0)->code, ERR_TEMPORARY);
 	routes_fail = false;
+}
+
+/* Whoever keeps DNS silent for long enough gets no mail around DANE; others are not held up. */
+static void no_time(void **state)
+{
+	static const struct {
+		const char *domain;
+		int answers; /* before the time is over */
+		enum error_code code;
+		const char *said; /* the status, or the hosts */
+	} at[] = {
+		{ "dane.test", 0, ERR_TEMPORARY, "4.4.3" },
+		{ "dane.test", 1, ERR_TEMPORARY, "4.4.3" },   /* MX */
+		{ "dane.test", 2, ERR_TEMPORARY, "4.7.5" },   /* A */
+		{ "dane.test", 3, ERR_TEMPORARY, "4.7.5" },   /* AAAA, not TLSA */
+		{ "alias2.test", 4, ERR_TEMPORARY, "4.7.5" }, /* one TLSA of two */
+		{ "plain.test", 2, ERR_NONE, "a.test may default" },
+		{ "halfdane.test", 2, ERR_NONE, "d.test may default" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct route_query *query;
+		char hosts[1000];
+
+		result_count = 0;
+		query = route_find(router, at[i].domain, "", 0, on_route, NULL);
+		assert_non_null(query);
+		run_job();
+		for (int k = 0; k < at[i].answers; k++)
+			assert_true(answer_one());
+		query->timer.timer_cb(&query->timer);
+		assert_int_equal(result_count, 1);
+		if (result->code != at[i].code)
+			fail_msg("%s after %d: %s", at[i].domain, at[i].answers, error_name(result->code));
+		describe(result, hosts, sizeof(hosts));
+		assert_string_equal(result->code == ERR_NONE ? hosts : result->status, at[i].said);
+		while (answer_one())
+			;
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	}
+}
+
+/* Who listens everywhere is also the whole of 127.0.0.0/8. */
+static void loops(void **state)
+{
+	struct router_parts parts = router->parts;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(find("loop.test", 0)->code, ERR_NONE);
+	router_free(&router);
+	parts.own_addresses = "0.0.0.0 ::";
+	assert_true(router_new(&parts, &router, &err));
+	assert_string_equal(find("loop.test", 0)->status, "5.4.6");
+	assert_string_equal(find("[127.9.9.9]", 0)->status, "5.4.6");
+	assert_string_equal(find("[IPv6:::1]", 0)->status, "5.4.6");
+	assert_string_equal(find("[IPv6:::ffff:127.0.0.3]", 0)->status, "5.4.6");
+	assert_int_equal(find("plain.test", 0)->code, ERR_NONE);
 }
 
 /* Who is not answered may go away at any time. */
@@ -621,6 +699,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(too_much, setup, teardown),
 		cmocka_unit_test_setup_teardown(shuffled, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_admin, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(loops, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled, setup, teardown),
 	};
 
