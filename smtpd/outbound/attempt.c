@@ -94,7 +94,7 @@ static bool read_original(void *arg, uint64_t offset, void *out, size_t size, si
 /* The flags say what the sender said; the octets decide what is needed. */
 static bool convert(struct link *link, struct parcel *parcel, struct error *err)
 {
-	const struct client_offer *offer = client_offer(link->client);
+	const struct client_offer *offer = &link->offer;
 	struct transcode_io io = { .read = read_original, .write = ignore_bytes, .arg = parcel };
 	uint64_t limit = CONVERTED_FACTOR * parcel->part.size + CONVERTED_EXTRA;
 	struct transcode_need need;
@@ -175,6 +175,20 @@ static void conversion_failed(struct link *link, struct parcel *parcel)
 	fail(link, parcel, &outcome);
 }
 
+/* While it was converted. Another session, at once, but not for ever: a server may do that each time. */
+static void session_ended(struct link *link, struct parcel *parcel)
+{
+	struct outcome outcome;
+
+	if (parcel->requeues++ < PARCEL_REQUEUES_MAX) {
+		lane_return(link->lane, parcel);
+		return;
+	}
+	outcome_set(&outcome, OUTCOME_AGAIN, "4.4.2", "the other server closed the connection before the message");
+	if (!lane_strike(link->lane, parcel, &outcome))
+		fail(link, parcel, &outcome);
+}
+
 static void on_converted(struct worker_job *job)
 {
 	struct link *link = container_of(job, struct link, job);
@@ -182,7 +196,7 @@ static void on_converted(struct worker_job *job)
 	struct lane *lane = link->lane;
 
 	link->in_job = false;
-	if (link->job_error.code == ERR_NONE && !link->ended) {
+	if (link->job_error.code == ERR_NONE && !link->ended && client_is_ready(link->client)) {
 		send_parcel(link);
 		return;
 	}
@@ -190,7 +204,7 @@ static void on_converted(struct worker_job *job)
 	if (link->job_error.code != ERR_NONE)
 		conversion_failed(link, parcel);
 	else
-		lane_return(lane, parcel); /* the session ended meanwhile */
+		session_ended(link, parcel);
 	if (link->ended) {
 		link_free(link);
 		lane_pump(lane);
@@ -242,6 +256,7 @@ static bool begin(struct link *link, struct parcel *parcel)
 		return true;
 	}
 	link->job = (struct worker_job) { .run = run_convert, .done = on_converted, .lane = WORKER_WRITE };
+	link->offer = *offer;
 	link->in_job = true;
 	worker_submit(link->relay->pool, &link->job);
 	return true;
@@ -356,10 +371,12 @@ void link_sent(struct link *link, const struct client_reply *replies, size_t cou
 	static const struct client_reply none = { .text = "out of memory" };
 	struct parcel *parcel = link->parcel;
 	struct lane *lane = link->lane;
+	/* "Must issue a STARTTLS first" (RFC 3207 §4), where STARTTLS did not work, is not for good either. */
+	bool is_ours = link_with_auth(link) || link->plain;
 
 	link->parcel = NULL;
 	for (size_t i = 0; i < parcel->part.recipient_count; i++)
-		outcome_of_reply(i < count ? &replies[i] : &none, link_with_auth(link), &parcel->fates[i].outcome);
+		outcome_of_reply(i < count ? &replies[i] : &none, is_ours, &parcel->fates[i].outcome);
 	if (!all_stale(parcel)) {
 		lane_answered(lane, clock_mono_ms() - link->progress_ms);
 		if (client_is_ready(link->client) && all_put_off(parcel) && link_move_on(link, parcel))

@@ -215,7 +215,6 @@ static void on_taken(struct worker_job *job)
 	struct destination *destination = container_of(job, struct destination, job);
 	bool full = destination->taken_count == destination->asked;
 
-	destination->taking = false;
 	destination->relay->scheduler->asked -= destination->asked;
 	destination->used_ms = clock_mono_ms();
 	destination->more = destination->more || full; /* woken meanwhile: this take may have come too early */
@@ -230,6 +229,7 @@ static void on_taken(struct worker_job *job)
 	free(destination->sender_domains);
 	destination->taken = NULL;
 	destination->sender_domains = NULL;
+	destination->taking = false; /* not before: one that comes straight back would begin the next take */
 	for (struct lane *lane = destination->lanes; lane != NULL; lane = lane->next)
 		lane_pump(lane);
 	destination_take(destination);

@@ -77,6 +77,7 @@ static void go_down(struct lane *lane, const struct outcome *outcome, const stru
 	int64_t wait = schedule_wait(&relay->settings->schedule, ++lane->failures);
 	struct parcel *parcel;
 
+	held_route_release(&lane->route); /* DNS may know better by the next time; and it is memory */
 	lane->works = false;
 	lane->strikes = 0;
 	lane->failure = *outcome;
@@ -143,7 +144,6 @@ void lane_link_failed(struct lane *lane, struct link *link)
 		(void)snprintf(peer.host, sizeof(peer.host), "%s",
 		        link->route->result->hosts[link->route->result->host_count - 1].name);
 	(void)snprintf(peer.address, sizeof(peer.address), "%s", link->address_text);
-	lane->route_until_ms = 0; /* DNS may know better by the next time */
 	go_down(lane, &link->outcome, &peer);
 }
 

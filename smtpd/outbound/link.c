@@ -41,6 +41,12 @@ bool link_with_auth(const struct link *link)
 	return route->has_route && route->route.kind != ROUTE_MX && route->route.user[0] != '\0';
 }
 
+/* RFC 8689 §4.2.1: a server that does not carry the demand on does not get the message. */
+bool link_refuses(const struct link *link, const struct lane *lane)
+{
+	return (lane->flags & ROUTE_REQUIRETLS) != 0 && !client_offer(link->client)->requiretls;
+}
+
 bool link_must_tls(const struct link *link)
 {
 	return link->to != NULL && link->to->level >= TLS_LEVEL_ENCRYPT;
@@ -132,12 +138,31 @@ void link_idle(struct link *link)
 	link_count(link, COUNT_IDLE);
 }
 
-static struct link *find_idle(struct scheduler *scheduler, const char *key)
+static struct link *find_idle(struct scheduler *scheduler, const struct lane *lane, const char *key)
 {
 	for (struct link *link = scheduler->links; link != NULL; link = link->next)
-		if (link->state == LINK_IDLE && client_is_ready(link->client) && strcmp(link->key, key) == 0)
+		if (link->state == LINK_IDLE && client_is_ready(link->client) && strcmp(link->key, key) == 0 &&
+		        !link_refuses(link, lane))
 			return link;
 	return NULL;
+}
+
+/* From now on it goes by the lane's route: the next host after this one is another than that of the domain it was opened for. */
+static void attach(struct link *link, struct lane *lane, struct held_route *route, size_t host, size_t address)
+{
+	held_route_release(&link->route);
+	link->route = route;
+	route->refs++;
+	link->host = host;
+	link->address = address + 1;
+	link->to = &route->result->hosts[host];
+	link->tries = 1;
+	link->lane = lane;
+	link->state = LINK_BUSY;
+	link->progress_ms = clock_mono_ms();
+	lane->busy++;
+	link_describe(link);
+	link_count(link, link_place(link));
 }
 
 struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct held_route *route)
@@ -155,14 +180,10 @@ struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct h
 
 			link_make_key(route->result, host, (const struct sockaddr *)&host->addresses[a],
 			        lane->destination->domain, key);
-			link = find_idle(scheduler, key);
+			link = find_idle(scheduler, lane, key);
 			if (link == NULL)
 				continue;
-			link->lane = lane;
-			link->state = LINK_BUSY;
-			link->progress_ms = clock_mono_ms();
-			lane->busy++;
-			link_count(link, link_place(link));
+			attach(link, lane, route, h, a);
 			return link;
 		}
 	return NULL;

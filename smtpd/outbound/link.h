@@ -55,7 +55,8 @@ struct link {
 	struct parcel *carried;        /* CONNECTING: what the host before this one put off */
 	struct client_message message; /* lives until on_sent() */
 	struct worker_job job;         /* a conversion */
-	bool in_job, ended;            /* ended: the client is gone while the job runs */
+	struct client_offer offer;     /* the job's: the client may be gone while it runs */
+	bool in_job, ended;            /* ended: it is */
 	struct error job_error;
 };
 
@@ -79,6 +80,8 @@ void link_abort(struct link *link); /* what it was sending has an unknown end */
 void link_free(struct link *link);  /* its client and its dial are gone */
 bool link_with_auth(const struct link *link);
 bool link_must_tls(const struct link *link);
+bool link_refuses(const struct link *link, const struct lane *lane); /* READY: the lane's messages may not go there */
+void link_describe(struct link *link);                               /* what is told of it in events: detail */
 void link_make_key(const struct route_result *route, const struct route_host *host, const struct sockaddr *address,
         const char *domain, char out[LINK_KEY_MAX]);
 

@@ -26,7 +26,7 @@ static void address_text(const struct sockaddr *address, char out[CONN_ADDRESS_T
 	out[0] = '\0';
 	if (address->sa_family == AF_INET)
 		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, out, CONN_ADDRESS_TEXT);
-	else
+	else if (address->sa_family == AF_INET6)
 		(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, out, CONN_ADDRESS_TEXT);
 }
 
@@ -114,7 +114,7 @@ static void failed_here(struct link *link, const struct outcome *outcome)
 
 /* --- the session ------------------------------------------------------------------------------------------------- */
 
-static void describe(struct link *link)
+void link_describe(struct link *link)
 {
 	const struct conn *conn = client_conn(link->client);
 	const struct route_result *route = link->route->result;
@@ -135,26 +135,20 @@ static void describe(struct link *link)
 	                                              : " mta-sts=testing-good");
 }
 
-/* RFC 8689 §4.2.1: a server that does not carry the demand on does not get the message. */
-static bool refuses_requiretls(struct link *link, const struct client_offer *offer)
-{
-	return (link->lane->flags & ROUTE_REQUIRETLS) != 0 && !offer->requiretls;
-}
-
 static void on_ready(void *arg, const struct client_offer *offer)
 {
 	struct link *link = arg;
 	struct lane *lane = link->lane;
 	struct outcome outcome;
 
-	if (refuses_requiretls(link, offer)) {
+	if (link_refuses(link, lane)) {
 		outcome_set(&outcome, OUTCOME_FAILED, "5.7.30", "%s does not support REQUIRETLS", link->to->name);
 		link->refused = true;
 		link_note(link, &outcome);
 		client_quit(link->client); /* on_closed() goes on */
 		return;
 	}
-	describe(link);
+	link_describe(link);
 	lane->connecting--;
 	lane->busy++;
 	link->state = LINK_BUSY;
@@ -219,11 +213,12 @@ static enum tls_verify verify_of(enum tls_level level)
 	                                   : TLS_VERIFY_NONE;
 }
 
-static bool is_literal(const char *name)
+static bool is_no_name(const char *name)
 {
 	struct in6_addr ignored;
 
-	return name[0] == '[' || inet_pton(AF_INET, name, &ignored) == 1 || inet_pton(AF_INET6, name, &ignored) == 1;
+	return name[0] == '[' || name[0] == '/' || inet_pton(AF_INET, name, &ignored) == 1 ||
+	       inet_pton(AF_INET6, name, &ignored) == 1;
 }
 
 static void start_client(struct link *link, struct conn *conn)
@@ -232,7 +227,7 @@ static void start_client(struct link *link, struct conn *conn)
 	const struct route_result *route = link->route->result;
 	bool by_route = route->has_route && route->route.kind != ROUTE_MX;
 	const struct route_host *to = link->to;
-	/* RFC 7672: the base domain, the host and the domain of the recipients are what a certificate under usage 2 may be for */
+	/* RFC 7672 §3.2.3: the base domain, the host, and the domain that DNSSEC led from, are what a certificate under usage 2 may be for */
 	const char *names[] = { to->name, to->tlsa_base, link->lane->destination->domain };
 	struct client_settings settings = {
 		.hostname = link->relay->settings->hostname,
@@ -241,10 +236,10 @@ static void start_client(struct link *link, struct conn *conn)
 		.use_starttls = to->level != TLS_LEVEL_NONE && !link->plain,
 		.must_tls = link_must_tls(link),
 		.tls = {
-			.server_name = is_literal(to->name) ? NULL : to->level == TLS_LEVEL_DANE ? to->tlsa_base : to->name,
+			.server_name = is_no_name(to->name) ? NULL : to->level == TLS_LEVEL_DANE ? to->tlsa_base : to->name,
 			.verify = verify_of(to->level),
 			.names = names,
-			.name_count = to->level == TLS_LEVEL_DANE ? 3 : 1,
+			.name_count = to->level != TLS_LEVEL_DANE ? 1 : by_route ? 2 : 3,
 			.tlsa = to->tlsa,
 			.tlsa_count = to->tlsa_count,
 		},

@@ -51,11 +51,15 @@ enum far_kind {
 	FAR_FEW,     /* 452 after two recipients */
 	FAR_DROPS,   /* closes at each message */
 	FAR_UNKNOWN, /* its domain has no route now */
+	FAR_LATER,   /* 450 to each recipient */
+	FAR_FADES,   /* closes when it should get its first message */
+	FAR_BAD_TLS, /* no handshake works; without TLS: 530 */
 };
 
 static struct far {
 	char domain[QUEUE_DOMAIN_MAX + 1];
 	enum far_kind kind;
+	const char *mx[2]; /* domains of other fars, which get the mail of this one; NULL: itself */
 	unsigned dials, connected, most_connected, taken;
 	int64_t last_ms;
 } fars[FARS_MAX];
@@ -85,6 +89,7 @@ static struct far *add_far(const char *domain, enum far_kind kind)
 
 static struct row {
 	int64_t id, message_id, next_ms, created_ms;
+	unsigned flags; /* enum queue_flag */
 	char domain[64];
 	unsigned attempts,
 	        recipients; /* recipients: rows of the same message that follow, itself included; 0: not the first */
@@ -142,6 +147,7 @@ static struct queue_message *message_of(const struct row *row)
 	message->created_ms = row->created_ms;
 	message->expires_ms = row->created_ms + 120 * (int64_t)HOUR;
 	message->size = 4096;
+	message->flags = row->flags;
 	(void)snprintf(message->trace, sizeof(message->trace), "%016llx", (unsigned long long)row->message_id);
 	(void)snprintf(message->sender, sizeof(message->sender), "sender@here.test");
 	message->recipients = calloc(row->recipients > 0 ? row->recipients : 1, sizeof(*message->recipients));
@@ -278,11 +284,13 @@ struct client {
 	const struct client_message *message;
 	enum { C_GREETING, C_READY, C_SENDING, C_OVER } state;
 	int64_t at_ms; /* when the next thing happens */
+	bool tls, tls_failed;
 	unsigned sent;
 	struct client_offer offer;
 	struct client_reply why;
 };
 static struct client *clients;
+static int64_t fading_ms; /* from the loss of a connection to on_closed() */
 
 static struct far *far_at(const struct sockaddr *address)
 {
@@ -347,8 +355,8 @@ struct client *client_new(
 {
 	struct client *client = calloc(1, sizeof(*client));
 
-	(void)settings;
 	assert_non_null(client);
+	client->tls = settings->use_starttls;
 	client->far = (struct far *)conn;
 	client->far->connected++;
 	if (client->far->connected > client->far->most_connected)
@@ -429,6 +437,8 @@ static struct client_reply reply_for(struct client *client, size_t i)
 
 	switch (client->far->kind) {
 	case FAR_SAYS_NO: return (struct client_reply) { 550, "5.1.1", "550 5.1.1 no" };
+	case FAR_LATER: return (struct client_reply) { 450, "4.2.0", "450 later" };
+	case FAR_BAD_TLS: return (struct client_reply) { 530, "5.7.0", "530 Must issue a STARTTLS command first" };
 	case FAR_TIRED:
 		if (client->sent >= 3)
 			return (struct client_reply) { 421, "4.3.2", "421 enough" };
@@ -467,12 +477,17 @@ static void step_client(struct client *client)
 {
 	switch (client->state) {
 	case C_GREETING:
-		if (client->far->kind == FAR_BUSY) {
-			over(client, 421);
+		client->tls_failed = client->far->kind == FAR_BAD_TLS && client->tls;
+		if (client->far->kind == FAR_BUSY || client->tls_failed) {
+			over(client, client->tls_failed ? 0 : 421);
 			break;
 		}
 		client->state = C_READY;
 		client->events->on_ready(client->arg, &client->offer);
+		if (client->far->kind == FAR_FADES && client->state == C_READY) {
+			over(client, 0);
+			client->at_ms = mono_ms + fading_ms;
+		}
 		break;
 	case C_SENDING: answer_message(client); break;
 	case C_READY:
@@ -490,7 +505,7 @@ static void run_clients(void)
 	for (at = &clients; *at != NULL;) {
 		struct client *client = *at;
 
-		if (client->state != C_OVER) {
+		if (client->state != C_OVER || client->at_ms > mono_ms) {
 			at = &client->next;
 			continue;
 		}
@@ -498,7 +513,7 @@ static void run_clients(void)
 		if (client->message != NULL)
 			answer_message(client);
 		client->far->connected--;
-		client->events->on_closed(client->arg, &client->why, false);
+		client->events->on_closed(client->arg, &client->why, client->tls_failed);
 		free(client);
 		at = &clients; /* callbacks may have changed the list */
 	}
@@ -540,6 +555,16 @@ void route_cancel(struct route_query **query)
 	*query = NULL;
 }
 
+static void put_host(struct route_host *out, const struct far *far)
+{
+	struct sockaddr_in *address = (struct sockaddr_in *)&out->addresses[0];
+
+	*out = (struct route_host) { .level = TLS_LEVEL_MAY, .address_count = 1 };
+	(void)snprintf(out->name, sizeof(out->name), "mx.%.200s", far->domain);
+	address->sin_family = AF_INET;
+	address->sin_addr.s_addr = htonl(0x0a000000u | (uint32_t)(far - fars));
+}
+
 static void run_routes(void)
 {
 	struct route_query *list = queries;
@@ -547,15 +572,14 @@ static void run_routes(void)
 	queries = NULL;
 	while (list != NULL) {
 		struct route_query *query = list;
-		struct route_host host = { .level = TLS_LEVEL_MAY, .address_count = 1 };
-		struct sockaddr_in *address = (struct sockaddr_in *)&host.addresses[0];
-		struct route_result result = { .code = ERR_NONE, .hosts = &host, .host_count = 1 };
+		struct route_host hosts[2];
+		struct route_result result = { .code = ERR_NONE, .hosts = hosts, .host_count = 1 };
 		struct far *far = far_of(query->domain);
 
 		list = query->next;
-		(void)snprintf(host.name, sizeof(host.name), "mx.%.200s", query->domain);
-		address->sin_family = AF_INET;
-		address->sin_addr.s_addr = htonl(0x0a000000u | (uint32_t)(far - fars));
+		put_host(&hosts[0], far->mx[0] != NULL ? far_of(far->mx[0]) : far);
+		if (far->mx[1] != NULL)
+			put_host(&hosts[result.host_count++], far_of(far->mx[1]));
 		if (far->kind == FAR_UNKNOWN)
 			result = (struct route_result) { .code = ERR_TEMPORARY, .status = "4.4.3", .why = "no answer" };
 		if (query->done != NULL)
@@ -566,11 +590,11 @@ static void run_routes(void)
 
 struct route_result *route_result_copy(const struct route_result *result)
 {
-	struct route_result *copy = calloc(1, sizeof(*copy) + sizeof(struct route_host));
+	struct route_result *copy = calloc(1, sizeof(*copy) + result->host_count * sizeof(struct route_host));
 
 	assert_non_null(copy);
 	*copy = *result;
-	memcpy(copy + 1, result->hosts, sizeof(struct route_host));
+	memcpy(copy + 1, result->hosts, result->host_count * sizeof(struct route_host));
 	copy->hosts = (struct route_host *)(copy + 1);
 	return copy;
 }
@@ -651,6 +675,8 @@ void local_deliver(struct parcel *parcel)
 	scheduler_parcel_back(parcel->relay->scheduler, parcel);
 }
 
+static bool converts; /* an 8-bit message can be converted */
+
 void spool_free(struct spool **spool)
 {
 	*spool = NULL;
@@ -666,8 +692,8 @@ bool spool_new(struct store *store, uint64_t limit, struct spool **out, struct e
 {
 	(void)store;
 	(void)limit;
-	(void)out;
-	return error_set(err, ERR_NO_SPACE, "not here");
+	*out = (struct spool *)&converts;
+	return converts || error_set(err, ERR_NO_SPACE, "not here");
 }
 
 bool spool_append(struct spool *spool, struct span bytes, struct error *err)
@@ -699,14 +725,14 @@ bool transcode(const struct transcode_io *io, enum transcode_target target, stru
 {
 	(void)io;
 	(void)target;
-	return error_set(err, ERR_UNSUPPORTED, "not here");
+	return converts || error_set(err, ERR_UNSUPPORTED, "not here");
 }
 
 bool transcode_look(const struct transcode_io *io, struct transcode_need *out, struct error *err)
 {
 	(void)io;
-	(void)out;
-	return error_set(err, ERR_UNSUPPORTED, "not here");
+	*out = (struct transcode_need) { .eight_bit = true };
+	return converts || error_set(err, ERR_UNSUPPORTED, "not here");
 }
 
 /* --- a relay ---------------------------------------------------------------------------------------------------------------------- */
@@ -723,7 +749,8 @@ static int setup(void **state)
 	(void)state;
 	far_count = row_count = 0;
 	takes = finishes = reports = route_count = 0;
-	disk_full = false;
+	disk_full = converts = false;
+	fading_ms = 0;
 	mono_ms = 1000;
 	move_clock(0);
 	random_seed_for_test(11);
@@ -1036,6 +1063,92 @@ static void full_disk(void **state)
 		assert_true(rows[i].gone && rows[i].delivered == 1);
 }
 
+static void hint(void)
+{
+	assert_int_equal(send(ear[1], "h", 1, 0), 1);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+/* A connection that was opened for another domain, which has the same first server: its next server is none of ours. */
+static void whose_next_host(void **state)
+{
+	struct far *shared = add_far("shared.test", FAR_GOOD), *second = add_far("second.test", FAR_GOOD);
+
+	(void)state;
+	add_far("a.test", FAR_GOOD)->mx[0] = "shared.test";
+	far_of("a.test")->mx[1] = "second.test";
+	add_far("b.test", FAR_GOOD)->mx[0] = "shared.test";
+	add_rows("a.test", 1);
+	run_for(300);
+	assert_int_equal(shared->taken, 1);
+	shared->kind = FAR_LATER;
+	add_rows("b.test", 1);
+	hint();
+	run_for(300);
+	assert_int_equal(shared->dials, 1); /* the same connection */
+	assert_int_equal(second->dials, 0);
+	assert_true(!rows[1].gone && rows[1].attempts == 1);
+	add_rows("a.test", 1); /* which has another one */
+	hint();
+	run_for(300);
+	assert_int_equal(shared->dials, 1);
+	assert_int_equal(second->taken, 1);
+	assert_true(rows[2].gone);
+}
+
+/* RFC 8689: never to a server that does not offer it, also not over a connection that is there. */
+static void requiretls_over_an_idle_one(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	add_rows("good.test", 1);
+	run_for(300);
+	add_rows("good.test", 1);
+	rows[1].flags = QUEUE_REQUIRETLS;
+	hint();
+	run_for(500);
+	assert_int_equal(far->taken, 1);
+	assert_int_equal(far->dials, 2);
+	assert_true(rows[1].gone && rows[1].delivered == 0 && reports == 1);
+}
+
+/* The server goes while a message is converted for it: before the conversion has ended, or before we have been told. */
+static void gone_while_converting(void **state)
+{
+	struct far *far = add_far("fades.test", FAR_FADES);
+
+	(void)state;
+	converts = true;
+	for (int i = 0; i < 2; i++) {
+		add_rows("fades.test", 1);
+		rows[i].flags = QUEUE_8BIT;
+		fading_ms = i * 5 * TURN_MS;
+		hint();
+		run_for(3000);
+		assert_true(!rows[i].gone && rows[i].attempts == 1);
+		assert_int_equal(far->dials, (i + 1) * (1 + PARCEL_REQUEUES_MAX)); /* and not for ever */
+	}
+	far->kind = FAR_GOOD;
+	run_for(70000);
+	assert_true(rows[0].gone && rows[1].gone && far->taken == 2);
+}
+
+/* Opportunistic TLS that does not work is done without; who insists on it then may be mended. */
+static void tls_is_broken(void **state)
+{
+	struct far *far = add_far("tls.test", FAR_BAD_TLS);
+
+	(void)state;
+	add_rows("tls.test", 1);
+	run_for(1000);
+	assert_int_equal(far->dials, 2);
+	assert_true(!rows[0].gone && rows[0].attempts == 1 && reports == 0);
+	far->kind = FAR_GOOD;
+	run_for(70000);
+	assert_true(rows[0].gone && rows[0].delivered == 1);
+}
+
 static void drained(void **state)
 {
 	struct far *far = add_far("slow.test", FAR_SLOW);
@@ -1068,6 +1181,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(few_recipients, setup, teardown),
 		cmocka_unit_test_setup_teardown(drops, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(whose_next_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(requiretls_over_an_idle_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(gone_while_converting, setup, teardown),
+		cmocka_unit_test_setup_teardown(tls_is_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(drained, setup, teardown),
 	};
 
