@@ -241,12 +241,51 @@ static bool message_hops(const struct accept_context *context, const struct mess
 	return true;
 }
 
-static bool author_is_theirs(
-        const struct accept_context *context, int64_t account_id, const struct address *author, struct error *err)
+static bool is_nobodys(const struct error *err)
 {
+	return err->code == ERR_NO_SUCH_DOMAIN || err->code == ERR_NO_SUCH_ADDRESS || err->code == ERR_BAD_ADDRESS;
+}
+
+static bool share_an_account(const struct resolution *a, const struct resolution *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++)
+			if (a->targets[i].account_id == b->targets[k].account_id)
+				return true;
+	return false;
+}
+
+/* A program of this machine may write as who is elsewhere or nobody (a shop's, cron's bare "root"), but not as a user here who is another. */
+static bool author_is_no_other(
+        const struct accept_context *context, struct span user, const struct address *author, struct error *err)
+{
+	struct resolution claimed, own;
+	size_t at = 0;
+
+	if (author->mailbox.ptr == NULL || author->host.ptr == NULL)
+		return true;
+	if (!directory_resolve(context->directory, author->mailbox, author->host, &claimed, err))
+		return is_nobodys(err);
+	(void)span_find_last(user, '@', &at);
+	if (claimed.catch_all)
+		return true;
+	if (directory_resolve(context->directory, span_first(user, at), span_skip(user, at + 1), &own, err)) {
+		if (share_an_account(&claimed, &own))
+			return true;
+	} else if (!is_nobodys(err)) {
+		return false;
+	}
+	return error_set(err, ERR_DENIED, "the From address belongs to another user");
+}
+
+static bool author_is_theirs(const struct accept_context *context, const struct message_request *request,
+        const struct address *author, struct error *err)
+{
+	if (request->account_id == 0)
+		return author_is_no_other(context, request->local_user, author, err);
 	if (author->mailbox.ptr == NULL || author->host.ptr == NULL)
 		return error_set(err, ERR_DENIED, "the From address cannot be read");
-	if (directory_may_send_as(context->directory, account_id, author->mailbox, author->host, err))
+	if (directory_may_send_as(context->directory, request->account_id, author->mailbox, author->host, err))
 		return true;
 	if (err->code == ERR_DENIED || err->code == ERR_NO_SUCH_DOMAIN || err->code == ERR_NO_SUCH_ADDRESS)
 		return error_set(err, ERR_DENIED, "the From address does not belong to your login");
@@ -269,9 +308,9 @@ static bool authors_are_theirs(const struct accept_context *context, const struc
 		if (list.items[i].kind != ADDRESS_MAILBOX)
 			continue;
 		authors++;
-		ok = author_is_theirs(context, request->account_id, &list.items[i], err);
+		ok = author_is_theirs(context, request, &list.items[i], err);
 	}
-	if (ok && authors == 0)
+	if (ok && authors == 0 && request->account_id != 0)
 		ok = error_set(err, ERR_BAD_VALUE, "the From field names no address");
 	address_list_free(&list);
 	return ok;
@@ -286,7 +325,7 @@ static bool message_author(
 	struct header_field field;
 	unsigned found = 0;
 
-	if (request->account_id == 0)
+	if (request->account_id == 0 && request->local_user.len == 0)
 		return true;
 	header_reader_init(&reader, request->header);
 	while (header_next(&reader, &field)) {
@@ -300,7 +339,7 @@ static bool message_author(
 	/* Another From may stand where nobody has looked. */
 	if (reader.count == HEADER_FIELDS_MAX || request->header.len >= HEADER_BLOCK_MAX)
 		return error_set(err, ERR_BAD_VALUE, "the header is too long to be checked");
-	return found == 1 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
+	return found == 1 || request->account_id == 0 || error_set(err, ERR_BAD_VALUE, "the message has no From field");
 }
 
 static bool is_forwarded_by(const struct envelope *envelope, struct span address)

@@ -45,6 +45,8 @@ struct recipient_request {
 struct message_request {
 	struct span header; /* the block as received */
 	int64_t account_id; /* who logged in; 0 on port 25 */
+	struct span
+	        local_user; /* a program of whom of this machine sends it, where not everything is allowed to him: his address; or empty */
 	const struct envelope *envelope;
 };
 

@@ -71,6 +71,7 @@ static bool check_header(
 	const struct message_request message = {
 		.header = header,
 		.account_id = request->account_id,
+		.local_user = request->account_id == 0 ? request->login : SPAN_EMPTY,
 		.envelope = request->envelope,
 	};
 

@@ -23,7 +23,7 @@ struct delivery_request {
 	const struct trace *trace;
 	int64_t account_id;                   /* who logged in; 0: nobody */
 	const struct sender_options *options; /* of the account */
-	struct span login;                    /* for the story */
+	struct span login;                    /* of the account; or the address of the local user whose program it is */
 	bool trusted;                         /* who may relay: what the message lacks is added */
 	bool each;             /* LMTP: of each RCPT is to be told what became of it; envelope->keeps_links */
 	int64_t received_ms;   /* internal date */

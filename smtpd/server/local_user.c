@@ -1,6 +1,7 @@
 /* Who hands in mail by the sendmail command's socket: the kernel says the uid. Root and the service's own user (cron, daemons, other parts
  * of the suite) may write as anybody; any other uid writes as its login name at the first domain of the directory, whatever MAIL says.
- * The null sender stays what it is: answers by machines need it (RFC 3834), and nobody is claimed by it. What From says is the writer's. */
+ * The null sender stays what it is: answers by machines need it (RFC 3834), and nobody is claimed by it. From may name
+ * whoever is elsewhere or nobody, but no other user (inbound/accept). */
 #include "smtpd/server/commands.h"
 
 #include "base/log.h"

@@ -258,11 +258,17 @@ def test_an_ordinary_user():
         mine = made.folder / "posthouse-sendmail"  # the build tree may be closed to others
         mine.write_bytes(SENDMAIL.read_bytes())
         mine.chmod(0o755)
-        done = subprocess.run([mine, "-f", f"alice@{DOMAIN}", f"bob@{DOMAIN}"], input=b"Subject: user-mark\n\n", capture_output=True,
-                              timeout=60, check=False, user=1234, group=1234, extra_groups=[],
-                              env={"POSTHOUSE_CONFIG": str(made.config), "PATH": "/usr/bin"})
-        assert done.returncode == 0, done
-        assert b"(uid 1234)" in arrived(made, "bob", b"user-mark")
+
+        def run(*args):
+            return subprocess.run([mine, *args, f"bob@{DOMAIN}"], input=b"Subject: user-mark\n\n", capture_output=True, timeout=60,
+                                  check=False, user="games", group="games", extra_groups=[], cwd="/",
+                                  env={"POSTHOUSE_CONFIG": str(made.config), "PATH": "/usr/bin"})
+
+        assert run().returncode == 0
+        message = arrived(made, "bob", b"user-mark")
+        assert message.startswith(b"Return-Path: <games@example.test>\r\n") and b"(uid 5)" in message
+        assert run("-f", f"alice@{DOMAIN}").returncode == NOPERM  # From is written of it
+        assert len(made.mailbox("bob")) == 1
 
 
 # --- programs that call it

@@ -15,10 +15,11 @@
 
 #include <cmocka.h>
 
-#define HELLO "EHLO client.example\r\n"
-#define LOGIN HELLO "AUTH PLAIN good\r\nMAIL FROM:<alice@example.test>"
-#define MX    HELLO "MAIL FROM:<a@client.example>\r\n"
-#define BODY  "DATA\r\nFrom: alice@example.test\r\nMessage-ID: <one@client.example>\r\n\r\nhello\r\n.\r\n"
+#define HELLO   "EHLO client.example\r\n"
+#define LOGIN   HELLO "AUTH PLAIN good\r\nMAIL FROM:<alice@example.test>"
+#define MX      HELLO "MAIL FROM:<a@client.example>\r\n"
+#define NOBODYS "DATA\r\nFrom: Bin <bin@example.test>, www@client.example\r\n\r\nhello\r\n.\r\n"
+#define BODY    "DATA\r\nFrom: alice@example.test\r\nMessage-ID: <one@client.example>\r\n\r\nhello\r\n.\r\n"
 
 static void nothing(struct fake_world *world)
 {
@@ -148,11 +149,25 @@ static const struct queueing_case {
 	{ "a program of this machine", PORT_LOCAL, nothing, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <a@client.example>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
-	{ "a program of another user: as that user", PORT_LOCAL, is_bin, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
+	{ "a program of another user: as that user", PORT_LOCAL, is_bin, MX "RCPT TO:<x@foreign.example>\r\n" NOBODYS,
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <bin@example.test>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
+	{ "nor may From name a user who is another", PORT_LOCAL, is_bin, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
+	        "550 5.7.1 ", "", 0, 0, 0 },
+	{ "nor a second From", PORT_LOCAL, is_bin,
+	        MX
+	        "RCPT TO:<bob@example.test>\r\nDATA\r\nFrom: bin\r\nFrom : x@y.example, alice@example.test\r\n\r\n.\r\n",
+	        "554 5.6.0 ", "", 0, 0, 0 },
+	{ "nor one among others", PORT_LOCAL, is_bin,
+	        MX "RCPT TO:<bob@example.test>\r\nDATA\r\nFrom: x@y.example, Alice@example.test\r\n\r\n.\r\n",
+	        "550 5.7.1 ", "", 0, 0, 0 },
+	{ "as cron writes it", PORT_LOCAL, is_bin,
+	        MX "RCPT TO:<bob@example.test>\r\nDATA\r\nFrom: root (Cron Daemon)\r\n\r\n.\r\n",
+	        "250 2.0.0 delivered, id ", "", 0, 1, 0 },
+	{ "without From", PORT_LOCAL, is_bin, MX "RCPT TO:<bob@example.test>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n",
+	        "250 2.0.0 delivered, id ", "", 0, 1, 0 },
 	{ "an answer by a machine stays one", PORT_LOCAL, is_bin,
-	        HELLO "MAIL FROM:<>\r\nRCPT TO:<x@foreign.example>\r\n" BODY, "250 2.0.0 queued as ",
+	        HELLO "MAIL FROM:<>\r\nRCPT TO:<x@foreign.example>\r\n" NOBODYS, "250 2.0.0 queued as ",
 	        "entry 0 from <>\nremote <x@foreign.example> domain=foreign.example\n", 0, 0, 0 },
 	{ "the service itself: as anybody", PORT_LOCAL, is_itself, MX "RCPT TO:<x@foreign.example>\r\n" BODY,
 	        "250 2.0.0 queued as ",
