@@ -8,20 +8,31 @@
 
 #define LOOKED_AT 50 /* newest messages of Sent */
 #define KNOWN_MS  (24 * 3600 * (int64_t)1000)
+#define LINE_END  2 /* octets: SMTP ends the last line, also where the client's copy does not */
 
 struct look {
 	struct span message_id;
 	int64_t since_ms;
+	uint64_t body; /* octets */
 	bool found[LOOKED_AT];
 	bool filed_by_us;
 };
+
+/* The header may differ (Bcc, marks of the client's). The body must not: a message that the client writes anew, as without its
+ * attachments, has the same Message-ID, and the client deletes the first one next. */
+static bool is_same_body(const struct look *look, const struct stored_message *message)
+{
+	uint64_t body = message->size - message->header_length;
+
+	return body <= look->body + LINE_END && look->body <= body + LINE_END;
+}
 
 static bool compare(void *arg, size_t i, const struct stored_message *message)
 {
 	struct look *look = arg;
 
-	look->found[i] =
-	        span_equal(message->rfc_message_id, look->message_id) && message->internal_date_ms >= look->since_ms;
+	look->found[i] = span_equal(message->rfc_message_id, look->message_id) &&
+	                 message->internal_date_ms >= look->since_ms && is_same_body(look, message);
 	return true;
 }
 
@@ -46,7 +57,12 @@ static bool is_filed_by_us(struct account *account, struct look *look, int64_t i
 
 uint32_t append_known(const struct append *a, struct account *account, int64_t sent)
 {
-	struct look look = { .message_id = a->parts[0].summary.message_id, .since_ms = clock_wall_ms() - KNOWN_MS };
+	const struct message_summary *summary = &a->parts[0].summary;
+	struct look look = {
+		.message_id = summary->message_id,
+		.since_ms = clock_wall_ms() - KNOWN_MS,
+		.body = summary->size - summary->header_len,
+	};
 	struct message_row rows[LOOKED_AT];
 	int64_t ids[LOOKED_AT];
 	struct error err;

@@ -246,14 +246,21 @@ def test_the_copy_for_sent_is_there_once(site, user, recipient):
         assert re.search(rb"OK \[APPENDUID \d+ %s\]" % uid, told), told
         other = text.replace(b"once@", b"other@")
         imap.imap(b"APPEND Sent {%d+}\r\n%s" % (len(other), other))
+        # What a client writes anew, as without its attachments, before it deletes the first, is no copy; one with another header is.
+        lighter = text.replace(b"hello", b"hi")
+        told = imap.imap(b"APPEND Sent {%d+}\r\n%s" % (len(lighter), lighter))[-1]
+        assert not re.search(rb"APPENDUID \d+ %s\]" % uid, told), told
+        marked = b"X-Client: yes\r\n" + text[:-2]
+        told = imap.imap(b"APPEND Sent {%d+}\r\n%s" % (len(marked), marked))[-1]
+        assert re.search(rb"APPENDUID \d+ %s\]" % uid, told), told
         imap.imap(b"APPEND INBOX {%d+}\r\n%s" % (len(text), text))
         imap.imap("NOOP")
-        assert b"MESSAGES 2" in b"".join(imap.imap("STATUS Sent (MESSAGES)"))
+        assert b"MESSAGES 3" in b"".join(imap.imap("STATUS Sent (MESSAGES)"))
         assert b"MESSAGES 1" in b"".join(imap.imap("STATUS INBOX (MESSAGES)"))
     # The relay has the same copy to file, under the same operation id: it finds it done.
     wait_for(lambda: not sent_is_waiting(site) or not site.pids("relayd"), 30, "the relay has seen to it")
     with site.imap_wire(user) as imap:
-        assert b"MESSAGES 2" in b"".join(imap.imap("STATUS Sent (MESSAGES)"))
+        assert b"MESSAGES 3" in b"".join(imap.imap("STATUS Sent (MESSAGES)"))
 
 
 def sent_is_waiting(site):
