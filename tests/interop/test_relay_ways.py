@@ -316,13 +316,14 @@ def test_what_is_under_way_is_finished_once(world, how):
     far = world.domain(f"{how}.example", end=lambda session, data: gate.wait(HANG_SECONDS) and None)
     world.send(f"x@{how}.example")
     far.wait_command("DATA")
-    old = world.site.pids("relayd")
+    old, receivers = world.site.pids("relayd"), set(world.site.pids("smtpd"))
     if how == "reload":  # with another setting: a new relay takes over
         world.site.settings["queue.connections"] = 90
         world.site.write_config()
         world.site.process.send_signal(signal.SIGHUP)
         wait_for(lambda: set(world.site.pids("relayd")) - set(old), HANG_SECONDS, world.story)
         gate.set()
+        wait_for(lambda: not receivers & set(world.site.pids("smtpd")), HANG_SECONDS, world.story)
     else:
         threading.Timer(0.3, gate.set).start()
         world.site.restart()
