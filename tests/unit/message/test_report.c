@@ -57,8 +57,8 @@ static char *written(const struct report *report, struct buffer *head)
 
 static void has(const char *text, const char *what)
 {
-	if (strstr(text, what) == NULL)
-		fail_msg("no %s in:\n%s", what, text);
+	if (text == NULL || strstr(text, what) == NULL)
+		fail_msg("no %s in:\n%s", what, text == NULL ? "" : text);
 }
 
 static void test_failure(void **state)
