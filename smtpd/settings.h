@@ -55,6 +55,8 @@ struct smtpd_settings {
 #define RCPTS_MAX           10000       /* recipients that the sender writes; [smtp] max_recipients may ask for fewer */
 #define ACCOUNTS_MAX        4096        /* accounts that one message may reach, over all its recipients */
 #define LINKS_MAX           (100 * KIB) /* from RCPTs to accounts: LMTP */
+#define ENVELOPES_MAX       (64 * MIB)  /* recipients of all sessions together; beyond it */
+#define ENVELOPE_SMALL      (16 * KIB)  /* only who has no more than that may add to his */
 #define REMOTES_MAX         5000        /* addresses elsewhere, the same; together below QUEUE_RECIPIENTS_MAX */
 #define COMMAND_READ_SIZE   (4 * KIB)   /* before login one session costs at most 16 KiB */
 #define DATA_READ_SIZE      (64 * KIB)

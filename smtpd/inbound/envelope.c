@@ -22,6 +22,14 @@ void envelope_free(struct envelope *envelope)
 	envelope_init(envelope);
 }
 
+size_t envelope_memory(const struct envelope *envelope)
+{
+	return envelope->texts.cap + envelope->rcpt_capacity * sizeof(envelope->rcpts[0]) +
+	       envelope->target_capacity * sizeof(envelope->targets[0]) +
+	       envelope->remote_capacity * sizeof(envelope->remotes[0]) +
+	       envelope->link_capacity * sizeof(envelope->links[0]);
+}
+
 struct span envelope_text(const struct envelope *envelope, struct text_at text)
 {
 	return span_first(span_skip(buffer_span(&envelope->texts), text.at), text.len);

@@ -68,6 +68,8 @@ void envelope_free(struct envelope *envelope);
 bool envelope_add(
         struct envelope *envelope, const struct rcpt_args *rcpt, const struct routing *routing, struct error *err);
 
+size_t envelope_memory(const struct envelope *envelope); /* octets that it takes */
+
 struct span envelope_text(const struct envelope *envelope, struct text_at text);
 struct span envelope_address(const struct envelope *envelope, size_t rcpt); /* as sent */
 /* The recipients as the log shows them: "a@b,c@d", as many as fit. */

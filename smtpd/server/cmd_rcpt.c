@@ -106,13 +106,22 @@ static void look_up(struct smtp_session *s)
 		error_clear(&s->job_error); /* of a look that found nothing on the way */
 }
 
+/* Before login memory is scarce, and on port 25 nobody ever logs in (promises.md, "pre-auth memory"). */
+static bool has_room(const struct smtp_session *s, struct error *err)
+{
+	return s->envelope <= ENVELOPE_SMALL || s->server->envelopes <= ENVELOPES_MAX ||
+	       error_set(
+	               err, ERR_NO_SPACE, "too many recipients at once on this server, send these and try again later");
+}
+
 static void add_recipient(struct smtp_session *s)
 {
 	struct transaction *transaction = s->transaction;
 	struct rcpt_job *rcpt = s->rcpt;
 
-	if (s->job_error.code == ERR_NONE)
-		(void)envelope_add(&transaction->envelope, &rcpt->args, rcpt->routing, &s->job_error);
+	if (s->job_error.code == ERR_NONE && has_room(s, &s->job_error) &&
+	        envelope_add(&transaction->envelope, &rcpt->args, rcpt->routing, &s->job_error))
+		session_count_envelope(s);
 	if (s->job_error.code != ERR_NONE) {
 		refuse_slowly(s);
 		return;

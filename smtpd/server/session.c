@@ -22,6 +22,13 @@ void session_check(const struct smtp_session *s)
 
 /* --- lifetime -------------------------------------------------------------------------------------------------- */
 
+static void drop_transaction(struct smtp_session *s)
+{
+	transaction_free(&s->transaction);
+	s->server->envelopes -= s->envelope;
+	s->envelope = 0;
+}
+
 static void session_release(struct smtp_session *s)
 {
 	struct smtp_server *server = s->server;
@@ -30,7 +37,7 @@ static void session_release(struct smtp_session *s)
 	if (--s->holds > 0)
 		return;
 	sasl_free(&s->sasl);
-	transaction_free(&s->transaction);
+	drop_transaction(s);
 	rcpt_job_free(&s->rcpt);
 	free(s->xclient);
 	buffer_free(&s->answer);
@@ -192,9 +199,17 @@ void session_begin(struct smtp_session *s, struct transaction *transaction)
 	s->state = HAS_SENDER;
 }
 
+void session_count_envelope(struct smtp_session *s)
+{
+	size_t memory = envelope_memory(&s->transaction->envelope);
+
+	s->server->envelopes += memory - s->envelope;
+	s->envelope = memory;
+}
+
 void session_end_message(struct smtp_session *s)
 {
-	transaction_free(&s->transaction);
+	drop_transaction(s);
 	if (s->state & IN_TRANSACTION)
 		s->state = READY;
 }

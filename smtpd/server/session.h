@@ -82,6 +82,7 @@ struct smtp_server {
 	struct worker_pool *pool;
 	struct auth_client *auth;
 	uint32_t own_uid;              /* of this process */
+	size_t envelopes;              /* memory of all, as far as the sessions have counted it */
 	struct smtp_session *sessions; /* all that live */
 	bool draining;
 	void (*on_empty)(void *arg); /* draining, and the last session has ended */
@@ -120,6 +121,7 @@ struct smtp_session {
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;
+	size_t envelope; /* its share of server->envelopes */
 	struct
 	{ /* the BDAT under way (RFC 3030 §2); its octets come in any state, and go nowhere where it was refused */
 		bool open, last;
@@ -181,7 +183,8 @@ void session_set_timer(struct smtp_session *s, unsigned milliseconds, uv_timer_c
 void session_stop_timer(struct smtp_session *s);
 
 void session_begin(struct smtp_session *s, struct transaction *transaction);
-void session_end_message(struct smtp_session *s); /* to READY; also when there is no message */
+void session_count_envelope(struct smtp_session *s); /* after it has grown */
+void session_end_message(struct smtp_session *s);    /* to READY; also when there is no message */
 void session_forget_client(struct smtp_session *s);
 void session_leave_if_draining(struct smtp_session *s); /* between messages: 421 if we are going down */
 size_t session_line_limit(const struct smtp_session *s);

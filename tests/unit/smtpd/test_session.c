@@ -21,6 +21,9 @@
 #define BINARY   HELLO "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<alice@example.test>\r\n"
 #define MESSAGE  "DATA\r\nFrom: a@client.example\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
 
+#define ORCPT_50  "01234567890123456789012345678901234567890123456789"
+#define ORCPT_400 ORCPT_50 ORCPT_50 ORCPT_50 ORCPT_50 ORCPT_50 ORCPT_50 ORCPT_50 ORCPT_50
+
 /* Replies by their last lines: "250 2.1.0;250 2.1.5;354;" — code and enhanced code of each. */
 static void codes(const char *output, char *out, size_t size)
 {
@@ -432,6 +435,37 @@ static void test_limits(void **state)
 	fake_free(&world);
 }
 
+/* Many sessions with long lists: who has a short one goes on, the others send what they have and come again. */
+static void test_envelopes_have_a_budget(void **state)
+{
+	struct fake_world world;
+	struct conn *conn;
+	unsigned taken = 0;
+
+	fake_init(&world);
+	world.server.envelopes = ENVELOPES_MAX; /* the others' */
+	conn = fake_connect(&world, PORT_MX);
+	fake_send(conn, SPAN(HELLO "MAIL FROM:<a@b>\r\n"));
+	for (fake_clear(conn); strncmp(fake_output(conn), "452 4.3.1 ", 10) != 0; taken++) {
+		assert_true(taken < 100);
+		fake_clear(conn);
+		fake_send(conn, SPAN("RCPT TO:<alice@example.test> ORCPT=rfc822;" ORCPT_400 "\r\n"));
+	}
+	assert_true(taken > 10);
+	assert_true(world.server.envelopes > ENVELOPES_MAX + ENVELOPE_SMALL);
+	assert_true(world.server.envelopes < ENVELOPES_MAX + 4 * ENVELOPE_SMALL);
+	fake_clear(conn);
+	fake_send(conn, SPAN(MESSAGE));
+	assert_int_equal(strncmp(fake_output(conn), "354", 3), 0);
+	assert_int_equal(world.delivered[1], 1);
+	assert_int_equal(world.server.envelopes, ENVELOPES_MAX);
+	fake_send(conn, SPAN(ENVELOPE));
+	assert_true(world.server.envelopes > ENVELOPES_MAX);
+	fake_release(&conn);
+	assert_int_equal(world.server.envelopes, ENVELOPES_MAX);
+	fake_free(&world);
+}
+
 static void test_harvest_is_slowed(void **state)
 {
 	struct fake_world world;
@@ -668,6 +702,7 @@ int main(void)
 		cmocka_unit_test(test_big_messages),
 		cmocka_unit_test(test_mail_loop),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_envelopes_have_a_budget),
 		cmocka_unit_test(test_harvest_is_slowed),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_time_out),
