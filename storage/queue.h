@@ -158,9 +158,11 @@ struct queue_message {
 void queue_message_free(struct queue_message **message); /* also of NULL */
 
 /* Due recipients of a destination, message by message (priority, then the longest due), at most max_messages and QUEUE_TAKE_MAX recipients
- * each, leaving out recipients for which skip() is true (those under way; NULL: none). An array of pointers into out. */
+ * each, max_recipients together, leaving out recipients for which skip() is true (those under way; NULL: none). An array of pointers into
+ * out. */
 bool queue_take(struct queue *queue, const char *domain, int64_t now_ms, bool (*skip)(void *arg, int64_t recipient_id),
-        void *arg, struct queue_message **out, size_t max_messages, size_t *count, struct error *err);
+        void *arg, struct queue_message **out, size_t max_messages, size_t max_recipients, size_t *count,
+        struct error *err);
 
 /* Octets of prefix and body together. ERR_NO_SUCH_MESSAGE: gone meanwhile. */
 bool queue_read(struct queue *queue, int64_t message_id, uint64_t offset, void *out, size_t size, size_t *got,

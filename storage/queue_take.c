@@ -196,7 +196,8 @@ struct taking {
 	void *arg;
 	struct queue_message **out;
 	size_t max, count;
-	bool full; /* a message that is not among them had to be left */
+	size_t recipients_left;
+	bool full; /* one that is not among them had to be left */
 };
 
 /* *out NULL: recipients without their message are damage, which check finds; the others go on. */
@@ -254,6 +255,9 @@ static bool take_row(struct taking *taking, sqlite3_stmt *rows, struct error *er
 
 	if (taking->skip != NULL && taking->skip(taking->arg, id))
 		return true;
+	taking->full = taking->recipients_left == 0;
+	if (taking->full)
+		return true;
 	message = with_room(taking, id >> QUEUE_NUMBER_BITS);
 	if (message == NULL) {
 		taking->full = taking->count == taking->max;
@@ -262,7 +266,10 @@ static bool take_row(struct taking *taking, sqlite3_stmt *rows, struct error *er
 		if (!new_message(taking, id >> QUEUE_NUMBER_BITS, &message, err))
 			return false;
 	}
-	return message == NULL || add_rcpt(message, rows, err);
+	if (message == NULL)
+		return true;
+	taking->recipients_left--;
+	return add_rcpt(message, rows, err);
 }
 
 static bool take_lane(struct taking *taking, int64_t lane, int64_t now_ms, struct error *err)
@@ -296,9 +303,15 @@ static bool take_lanes(struct taking *taking, const char *domain, int64_t now_ms
 }
 
 bool queue_take(struct queue *queue, const char *domain, int64_t now_ms, bool (*skip)(void *arg, int64_t recipient_id),
-        void *arg, struct queue_message **out, size_t max_messages, size_t *count, struct error *err)
+        void *arg, struct queue_message **out, size_t max_messages, size_t max_recipients, size_t *count,
+        struct error *err)
 {
-	struct taking taking = { .queue = queue, .skip = skip, .arg = arg, .out = out, .max = max_messages };
+	struct taking taking = { .queue = queue,
+		.skip = skip,
+		.arg = arg,
+		.out = out,
+		.max = max_messages,
+		.recipients_left = max_recipients };
 	bool ok;
 
 	*count = 0;

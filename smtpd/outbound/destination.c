@@ -139,7 +139,7 @@ static void run_take(struct worker_job *job)
 
 	destination->taken_count = 0;
 	if (!queue_take(relay->queue, destination->domain, destination->now_ms, skip, relay, destination->taken,
-	            destination->asked, &destination->taken_count, &destination->error))
+	            destination->asked, destination->asked_recipients, &destination->taken_count, &destination->error))
 		return;
 	if (destination->domain[0] != '\0')
 		for (size_t i = 0; i < destination->taken_count; i++)
@@ -201,6 +201,7 @@ static void take_in(struct destination *destination, struct queue_message *messa
 		return;
 	}
 	scheduler->recipients += parcel->part.recipient_count;
+	destination->recipients += parcel->part.recipient_count;
 	destination->parcels++;
 	parcel->destination = destination;
 	parcel->started_ms = clock_mono_ms();
@@ -210,12 +211,22 @@ static void take_in(struct destination *destination, struct queue_message *messa
 		lane_add(lane, parcel);
 }
 
+/* As much came as was asked for: there may be more. */
+static bool was_full(const struct destination *destination)
+{
+	size_t recipients = 0;
+
+	for (size_t i = 0; i < destination->taken_count; i++)
+		recipients += destination->taken[i]->recipient_count;
+	return destination->taken_count == destination->asked || recipients == destination->asked_recipients;
+}
+
 static void on_taken(struct worker_job *job)
 {
 	struct destination *destination = container_of(job, struct destination, job);
-	bool full = destination->taken_count == destination->asked;
+	bool full = was_full(destination);
 
-	destination->relay->scheduler->asked -= destination->asked;
+	destination->relay->scheduler->asked -= destination->asked_recipients;
 	destination->used_ms = clock_mono_ms();
 	destination->more = destination->more || full; /* woken meanwhile: this take may have come too early */
 	if (destination->error.code != ERR_NONE)
@@ -242,7 +253,7 @@ static bool has_room(const struct destination *destination)
 	const struct scheduler *scheduler = destination->relay->scheduler;
 
 	if (destination->domain[0] == '\0')
-		return scheduler->local < RELAY_TAKE_MAX;
+		return scheduler->local < RELAY_TAKE_MAX && destination->recipients < RELAY_RECIPIENTS_MAX / 2;
 	return 2 * destination_waiting(destination) <= destination->take_size;
 }
 
@@ -257,7 +268,8 @@ void destination_take(struct destination *destination)
 		scheduler_look_in(relay->scheduler, destination->take_after_ms - clock_mono_ms());
 		return;
 	}
-	if (!scheduler_has_room(relay->scheduler, destination->take_size))
+	destination->asked_recipients = scheduler_room(relay->scheduler, destination);
+	if (destination->asked_recipients == 0)
 		return;
 	/* It had more, and what it had is used up: it keeps up. */
 	if (destination->parcels > 0 && 2 * destination->take_size <= RELAY_TAKE_MAX)
@@ -271,7 +283,7 @@ void destination_take(struct destination *destination)
 		return;
 	}
 	destination->taking = true;
-	relay->scheduler->asked += destination->asked;
+	relay->scheduler->asked += destination->asked_recipients;
 	destination->more = false;
 	destination->now_ms = relay_clock_due(&relay->clock);
 	error_clear(&destination->error);

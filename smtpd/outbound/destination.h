@@ -15,7 +15,7 @@ struct destination {
 	struct relay *relay;
 	char domain[QUEUE_DOMAIN_MAX + 1];
 	struct lane *lanes;
-	size_t parcels;                 /* in memory */
+	size_t parcels, recipients;     /* in memory */
 	bool more;                      /* there may be more in the queue */
 	int64_t take_after_ms, used_ms; /* monotonic */
 	size_t take_size;
@@ -24,7 +24,7 @@ struct destination {
 	struct worker_job job;
 	struct queue_message **taken;
 	char (*sender_domains)[QUEUE_DOMAIN_MAX + 1]; /* beside: of a route "from:...", or "" */
-	size_t taken_count, asked;
+	size_t taken_count, asked, asked_recipients;
 	int64_t now_ms;
 	struct error error;
 	int64_t *gone; /* rows that were written down meanwhile */

@@ -267,17 +267,22 @@ void scheduler_remove_link(struct scheduler *scheduler, struct link *link)
 
 /* --- memory ------------------------------------------------------------------------------------------------------ */
 
-bool scheduler_has_room(struct scheduler *scheduler, size_t messages)
+size_t scheduler_room(struct scheduler *scheduler, const struct destination *destination)
 {
-	bool room = scheduler->recipients + scheduler->asked + messages <= RELAY_RECIPIENTS_MAX;
+	size_t used = scheduler->recipients + scheduler->asked;
 
-	scheduler->no_room = scheduler->no_room || !room;
-	return room;
+	if (destination->domain[0] == '\0' || 2 * (used + RELAY_TAKE_RECIPIENTS) <= RELAY_RECIPIENTS_MAX)
+		return RELAY_TAKE_RECIPIENTS;
+	if (used + RELAY_TAKE_SCARCE <= RELAY_RECIPIENTS_MAX && destination->recipients < 2 * RELAY_TAKE_SCARCE)
+		return RELAY_TAKE_SCARCE;
+	scheduler->no_room = true;
+	return 0;
 }
 
 static bool has_room_again(const struct scheduler *scheduler)
 {
-	return scheduler->no_room && 2 * (scheduler->recipients + scheduler->asked) <= RELAY_RECIPIENTS_MAX;
+	return scheduler->no_room &&
+	       2 * (scheduler->recipients + scheduler->asked + RELAY_TAKE_RECIPIENTS) <= RELAY_RECIPIENTS_MAX;
 }
 
 /* --- parcels ----------------------------------------------------------------------------------------------------- */
@@ -290,6 +295,7 @@ static void release_parcel(struct scheduler *scheduler, struct parcel *parcel)
 	for (size_t i = 0; i < parcel->part.recipient_count; i++)
 		destination_row_gone(destination, parcel->part.recipients[i].id);
 	scheduler->recipients -= parcel->part.recipient_count;
+	destination->recipients -= parcel->part.recipient_count;
 	destination->parcels--;
 	destination->used_ms = clock_mono_ms();
 	parcel_free(&parcel);

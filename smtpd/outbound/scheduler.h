@@ -25,7 +25,7 @@ struct scheduler {
 	struct lane *want_first, **want_end; /* who waits for a place */
 	unsigned routes;                     /* look-ups under way */
 	size_t recipients;                   /* in memory */
-	size_t asked;                        /* messages that takes may still bring */
+	size_t asked;                        /* recipients that takes may still bring */
 	bool no_room;                        /* a take was put off for want of memory */
 	unsigned local;                      /* parcels on their way into mailboxes */
 	/* looking */
@@ -60,8 +60,9 @@ void scheduler_look_in(struct scheduler *scheduler, int64_t ms); /* or before */
 void scheduler_kick(struct scheduler *scheduler);                /* a place may be free: soon */
 
 /* --- for destinations, lanes and links --- */
-/* Whether so many more may come into memory; if not, destinations are looked at again as soon as half of it is free. */
-bool scheduler_has_room(struct scheduler *scheduler, size_t messages);
+/* How many recipients of it may come into memory now; 0: none, it is looked at again as soon as half of the memory is free. The second half
+ * is for those that have little in it: lists to slow servers do not keep the others out. Mailboxes here have a share of their own. */
+size_t scheduler_room(struct scheduler *scheduler, const struct destination *destination);
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane);
 void scheduler_want(struct scheduler *scheduler, struct lane *lane);
 void scheduler_unwant(struct scheduler *scheduler, struct lane *lane);

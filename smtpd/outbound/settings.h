@@ -35,7 +35,9 @@ struct relay_settings {
 /* Memory */
 #define RELAY_DESTINATIONS_MAX 10000 /* known at once; idle ones go first */
 #define RELAY_LOOK_MAX         2000  /* destinations listed by one look into the queue */
-#define RELAY_RECIPIENTS_MAX   4000 /* in memory, of all destinations */
+#define RELAY_RECIPIENTS_MAX   4000  /* in memory, of all destinations */
+#define RELAY_TAKE_RECIPIENTS  200   /* of all messages of one take; when half of the memory is in use ... */
+#define RELAY_TAKE_SCARCE      10    /* ... so few, and only for a destination that has hardly more than that */
 #define RELAY_TAKE_MIN         10    /* messages of one destination taken at once: grows while it keeps up */
 #define RELAY_TAKE_MAX         100
 #define RELAY_ROUTES_AT_ONCE   150 /* look-ups */

@@ -165,7 +165,7 @@ static void time_round(struct queue *queue, int64_t now, const char *what)
 	if (count == 0)
 		return;
 	begin = milliseconds();
-	if (!queue_take(queue, due[0].domain, now, NULL, NULL, taken, 10, &messages, &err))
+	if (!queue_take(queue, due[0].domain, now, NULL, NULL, taken, 10, SIZE_MAX, &messages, &err))
 		die(&err);
 	printf("take 10                           %8.2f ms (%zu messages)\n", milliseconds() - begin, messages);
 	outcome.recipient_id = messages > 0 ? taken[0]->recipients[0].id : 0;

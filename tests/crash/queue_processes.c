@@ -256,7 +256,7 @@ static void take_some(struct run *run, struct store *store, struct queue *queue,
 	size_t count;
 
 	finishing.count = finishing.report_count = 0;
-	if (!queue_take(queue, domain, LATER, NULL, NULL, taken, 20, &count, &err))
+	if (!queue_take(queue, domain, LATER, NULL, NULL, taken, 20, SIZE_MAX, &count, &err))
 		die(&err);
 	for (size_t i = 0; i < count; i++) {
 		(void)find_message(run->shared, taken[i]->trace, &model, &number);

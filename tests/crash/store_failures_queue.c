@@ -151,7 +151,7 @@ bool queue_look(struct store *store, struct queue *queue, struct error *err)
 		return false;
 	if (count != 3 || counts.recipients != 3 || sum != 10 + 10 + 11 + 5 + 5 + 6 || got != sizeof(bytes))
 		return error_set(err, ERR_INTERNAL, "not all was read");
-	if (!queue_take(queue, "one.test", NOW_MS, NULL, NULL, taken, 4, &count, err))
+	if (!queue_take(queue, "one.test", NOW_MS, NULL, NULL, taken, 4, SIZE_MAX, &count, err))
 		return false;
 	for (size_t i = 0; i < count; i++)
 		queue_message_free(&taken[i]);

@@ -75,7 +75,7 @@ static void take_failed(struct world *world, const char *header, size_t size, en
 		assert_true(spool_append(entry.body, SPAN("12345678\r\n"), &err));
 	assert_true(queue_add(world->relay.queue, entries, 1, &err));
 	spool_free(&entry.body);
-	assert_true(queue_take(world->relay.queue, "far.test", NOW, NULL, NULL, &message, 1, &count, &err));
+	assert_true(queue_take(world->relay.queue, "far.test", NOW, NULL, NULL, &message, 1, SIZE_MAX, &count, &err));
 	assert_int_equal(count, 1);
 	world->parcel = parcel_new(&world->relay, message);
 	world->parcel->fates[0] = (struct fate) { .report = true, .action = REPORT_FAILED };

@@ -168,7 +168,7 @@ static void add_recipient(struct queue_message *message, const struct row *row)
 
 bool queue_take(struct queue *queue, const char *domain, int64_t now_ms,
         bool (*leave_out)(void *arg, int64_t recipient_id), void *arg, struct queue_message **out, size_t max_messages,
-        size_t *count, struct error *err)
+        size_t max_recipients, size_t *count, struct error *err)
 {
 	(void)queue;
 	(void)err;
@@ -182,6 +182,9 @@ bool queue_take(struct queue *queue, const char *domain, int64_t now_ms,
 			if (rows[k].gone || rows[k].next_ms > now_ms || strcmp(rows[k].domain, domain) != 0 ||
 			        leave_out(arg, rows[k].id))
 				continue;
+			if (max_recipients == 0)
+				break;
+			max_recipients--;
 			if (message != NULL && message->recipient_count == QUEUE_TAKE_MAX) {
 				out[(*count)++] = message;
 				message = NULL;
@@ -800,6 +803,7 @@ static void turn(void)
 		fire(&scheduler->sweep_timer);
 	}
 	assert_true(scheduler->counts.active <= settings.connections + RELAY_UNPROVEN_MAX);
+	assert_true(scheduler->recipients <= RELAY_RECIPIENTS_MAX);
 }
 
 static void run_for(int64_t ms)
@@ -856,6 +860,12 @@ static void count_rows(const char *prefix, unsigned *gone, unsigned *twice, unsi
 }
 
 /* --- the tests --------------------------------------------------------------------------------------------------------------------- */
+
+static void hint(void)
+{
+	assert_int_equal(send(ear[1], "h", 1, 0), 1);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
 
 static void one(void **state)
 {
@@ -949,6 +959,34 @@ static void fairness(void **state)
 	for (size_t i = 0; i < row_count; i++)
 		if (far_of(rows[i].domain)->kind == FAR_REFUSES || far_of(rows[i].domain)->kind == FAR_UNKNOWN)
 			assert_true(rows[i].attempts >= 1 && !rows[i].gone && rows[i].next_ms > NOW + 50000);
+}
+
+/* Letters to long lists at slow servers fill what memory they may, and no more; one to somebody else goes at once. */
+static void lists_to_slow_ones(void **state)
+{
+	struct far *good;
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		char domain[64];
+
+		(void)snprintf(domain, sizeof(domain), "slow%d.test", i);
+		add_far(domain, FAR_SLOW);
+		for (int k = 0; k < 3; k++)
+			add_rows(domain, 100);
+	}
+	run_for(5000);
+	good = add_far("good.test", FAR_GOOD);
+	for (int i = 0; i < 50; i++)
+		add_rows("good.test", 1);
+	hint();
+	run_for(2000);
+	assert_int_equal(good->taken, 50);
+	for (size_t i = 0; i < far_count; i++)
+		fars[i].kind = FAR_GOOD;
+	run_for(60000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_true(rows[i].gone && rows[i].delivered == 1);
 }
 
 static void down_and_up(void **state)
@@ -1063,12 +1101,6 @@ static void full_disk(void **state)
 		assert_true(rows[i].gone && rows[i].delivered == 1);
 }
 
-static void hint(void)
-{
-	assert_int_equal(send(ear[1], "h", 1, 0), 1);
-	(void)uv_run(&loop, UV_RUN_NOWAIT);
-}
-
 /* A connection that was opened for another domain, which has the same first server: its next server is none of ours. */
 static void whose_next_host(void **state)
 {
@@ -1174,6 +1206,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
+		cmocka_unit_test_setup_teardown(lists_to_slow_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no_to_thousands, setup, teardown),

@@ -144,7 +144,7 @@ struct taken take(struct site *site, const char *domain, int64_t now, size_t max
 	struct taken taken;
 	struct error err;
 
-	assert_true(queue_take(site->queue, domain, now, NULL, NULL, taken.list, max, &taken.count, &err));
+	assert_true(queue_take(site->queue, domain, now, NULL, NULL, taken.list, max, SIZE_MAX, &taken.count, &err));
 	return taken;
 }
 

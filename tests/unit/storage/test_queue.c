@@ -182,7 +182,8 @@ static void test_skip(void **state)
 	add(site, "t1", "a@one.test b@one.test");
 	add(site, "t2", "c@one.test");
 	busy = recipient_id(site, "a@one.test");
-	assert_true(queue_take(site->queue, "one.test", NOW, is_under_way, &busy, taken.list, 1, &taken.count, &err));
+	assert_true(queue_take(
+	        site->queue, "one.test", NOW, is_under_way, &busy, taken.list, 1, SIZE_MAX, &taken.count, &err));
 	assert_int_equal(taken.count, 1);
 	assert_string_equal(taken.list[0]->trace, "t1");
 	assert_int_equal(taken.list[0]->recipient_count, 1);
@@ -196,6 +197,7 @@ static void test_many_recipients(void **state)
 	struct site *site = *state;
 	char addresses[250 * 16] = "";
 	struct taken taken;
+	struct error err;
 
 	for (int i = 0; i < 250; i++)
 		put_text(addresses, sizeof(addresses), "%su%d@one.test", i == 0 ? "" : " ", i);
@@ -211,6 +213,10 @@ static void test_many_recipients(void **state)
 	taken = take(site, "one.test", NOW, 2);
 	assert_int_equal(taken.count, 2);
 	assert_string_equal(taken.list[1]->recipients[99].address, "u199@one.test");
+	give_back(&taken);
+	assert_true(queue_take(site->queue, "one.test", NOW, NULL, NULL, taken.list, 10, 110, &taken.count, &err));
+	assert_int_equal(taken.count, 2); /* who has little memory asks for fewer */
+	assert_int_equal(taken.list[0]->recipient_count + taken.list[1]->recipient_count, 110);
 	give_back(&taken);
 }
 
@@ -419,7 +425,7 @@ static void *run_finisher(void *arg)
 	bool ok = true;
 
 	while (ok && worker->finished < (THREADS - 1) * MESSAGES) {
-		ok = queue_take(worker->site->queue, "one.test", NOW, NULL, NULL, list, 10, &count, &err);
+		ok = queue_take(worker->site->queue, "one.test", NOW, NULL, NULL, list, 10, SIZE_MAX, &count, &err);
 		for (size_t i = 0; i < count; i++) {
 			outcome.recipient_id = list[i]->recipients[0].id;
 			ok = ok && queue_read(worker->site->queue, list[i]->id, 0, &octet, 1, &got, &err) &&
