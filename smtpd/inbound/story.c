@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#define UID_TEXT   24
 #define STORY_TEXT 512
 
 /* --- recipients ------------------------------------------------------------------------------------------------------ */
@@ -47,11 +48,11 @@ void story_recipient(
 	if (log == NULL || !tell_routing(routing, text, sizeof(text)))
 		return;
 	event_note(log, &(struct event) {
-	                       .kind = EVENT_RECIPIENT,
-	                       .trace = trace,
-	                       .recipient = recipient->mailbox,
-	                       .text = span_of(text),
-	               });
+	                        .kind = EVENT_RECIPIENT,
+	                        .trace = trace,
+	                        .recipient = recipient->mailbox,
+	                        .text = span_of(text),
+	                });
 }
 
 void story_refused(struct event_log *log, enum event_kind kind, struct span trace, struct span sender,
@@ -59,12 +60,12 @@ void story_refused(struct event_log *log, enum event_kind kind, struct span trac
 {
 	if (trace.len > 0)
 		event_note(log, &(struct event) {
-		                       .kind = kind,
-		                       .trace = trace,
-		                       .sender = sender,
-		                       .recipient = recipient,
-		                       .text = reply,
-		               });
+		                        .kind = kind,
+		                        .trace = trace,
+		                        .sender = sender,
+		                        .recipient = recipient,
+		                        .text = reply,
+		                });
 }
 
 /* --- the message ----------------------------------------------------------------------------------------------------- */
@@ -110,9 +111,13 @@ static size_t tell_part(const struct delivery *delivery, const struct part *part
 	                     : part->sent    ? SPAN("Sent")
 	                                     : SPAN("INBOX");
 
+	char uid[UID_TEXT] = " (was there already)";
+
+	if (!part->already)
+		snprintf(uid, sizeof(uid), ", UID %u", part->uid);
 	return (size_t)snprintf(out, size, "%s%.*s: %.*s%s", part == &delivery->parts[0] ? "" : "; ",
 	        SPAN_FMT(part->sent ? delivery->request.trace->sender : envelope_address(envelope, part->target->rcpt)),
-	        SPAN_FMT(folder), part->already ? " (was there already)" : "");
+	        SPAN_FMT(folder), uid);
 }
 
 static bool has_it(const struct part *part)
