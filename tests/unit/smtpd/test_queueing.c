@@ -392,7 +392,7 @@ static void test_what_is_told(void **state)
 	assert_string_equal(buffer_text(&world.told),
 	        "refused <nobody@example.test>: 550 5.1.1 no such mailbox here\n"
 	        "received <alice@example.test>: from client.example [192.0.2.7] with ESMTP, 1 recipient\n"
-	        "delivered <alice@example.test>: alice@example.test: INBOX\n");
+	        "delivered <alice@example.test>: alice@example.test: INBOX, UID 1\n");
 	buffer_clear(&world.told);
 	fake_send(conn, SPAN("MAIL FROM:<>\r\nRCPT TO:<both@example.test>\r\n" BODY));
 	assert_string_equal(buffer_text(&world.told),
