@@ -65,6 +65,7 @@ const struct setting setting_table[] = {
 	PORT("lmtp", PORT_LMTP, "0", "LMTP (RFC 2033), for another server of yours that delivers into this one; only from [smtp] relay_networks."),
 	{ "listen", "sendmail_socket", &type_optional_path, "", MEMBER(listen.sendmail_socket), 0, SETTINGS_SOCKET_MAX, NULL,
 	        "Where programs of this machine hand in mail with the sendmail command. Everybody may connect: the kernel says who it is. "
+	        "/run/posthouse/sendmail with the systemd unit that comes along. "
 	        "Empty: DATA_DIR/run/sendmail, which only root and the service user reach." },
 
 	{ "tls", "certificate", &type_paths, "", MEMBER(tls.certificates), 0, SETTINGS_CERTIFICATES_MAX, NULL,
