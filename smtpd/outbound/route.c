@@ -5,6 +5,7 @@
 #include "base/macros.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "smtpd/outbound/settings.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -14,6 +15,11 @@
 
 #define PORT_SMTPS       465
 #define LIST_ADDRESS_MAX 64
+
+/* Each route asks for two records of each of its hosts and for the policy, each fetch for two: a question that DNS refuses for their number would be
+ * mail put off for nothing. */
+_Static_assert(RELAY_ROUTES_AT_ONCE *(2 * ROUTE_HOSTS_AT_ONCE + 1) + 2 * STS_FETCHES_MAX <= DNS_QUERIES_MAX,
+        "all routes may be asked for at once");
 
 static void advance(struct route_query *query);
 

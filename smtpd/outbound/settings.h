@@ -40,7 +40,7 @@ struct relay_settings {
 #define RELAY_TAKE_SCARCE      10    /* ... so few, and only for a destination that has hardly more than that */
 #define RELAY_TAKE_MIN         10    /* messages of one destination taken at once: grows while it keeps up */
 #define RELAY_TAKE_MAX         100
-#define RELAY_ROUTES_AT_ONCE   150 /* look-ups */
+#define RELAY_ROUTES_AT_ONCE   120 /* look-ups: all their questions together are fewer than DNS_QUERIES_MAX */
 
 /* Time */
 #define RELAY_LOOK_MIN_MS    20      /* between two looks into the queue */
