@@ -74,6 +74,7 @@ class Server:
         self.far, self.address, self.offers, self.tls_context = far, address, offers, tls
         self.users, self.lmtp, self.implicit_tls, self.answers = users or {}, lmtp, implicit_tls, answers
         self.taken, self.sessions, self.commands, self.uses = [], [], [], collections.Counter()
+        self.early = 0  # commands that came before the one in front of them was answered (RFC 2920)
         self.lock, self.gate = threading.Lock(), threading.Event()
 
     def wait(self, count=1):
@@ -169,7 +170,7 @@ class Session:
             return int(what[:3])
         if isinstance(what, bytes):
             self.sock.sendall(what)
-            return 0
+            return int(what[:3]) if what[:3].isdigit() else 0
         if isinstance(what, Slow):
             for octet in what.text.encode() + b"\r\n":
                 self.sock.sendall(bytes([octet]))
@@ -187,6 +188,7 @@ class Session:
         text = line.decode("utf-8", "backslashreplace")
         with self.server.lock:
             self.server.commands.append(text)
+            self.server.early += bool(self.buffer)
         verb, _, argument = text.partition(" ")
         action = getattr(self, "do_" + verb.lower(), None)
         if action is None:
@@ -285,7 +287,7 @@ class Session:
         else:
             what = self.server.answer("end", self, data)
             text = what.text if isinstance(what, (Slow, Then)) else what
-            if what is None or what is DIE or (isinstance(text, str) and text[0] == "2"):
+            if what is None or what is DIE or (isinstance(text, (str, bytes)) and text[:1] in ("2", b"2")):
                 self.keep(self.recipients, data, what is not DIE)
             self.do(what, GOOD["end"])
         self.clear()

@@ -125,7 +125,8 @@ class Outside:
         self.zone = Zone(self.folder / "dns")
         self.far = FarEnd(self.port)
         self.settings = {
-            "relay.port": self.port, "relay.sts_port": self.sts_port, "relay.ca_file": self.ca.cert, **self.zone.settings(), **(settings or {}),
+            "relay.port": self.port, "relay.sts_port": self.sts_port, "relay.ca_file": self.ca.cert, **self.zone.settings(),
+            "submission.recipients_a_day": 0, "submission.new_recipients_a_day": 0, **(settings or {}),
         }
         self.users, self.site_options, self.site = users, site_options, None
 

@@ -72,6 +72,66 @@ def test_hostile(world, what, answer):
     drop(world, f"x@{name}")
 
 
+@pytest.mark.parametrize("what, answers", [
+    ("helo only", {"ehlo": "502 5.5.1 what?"}), ("greeting of lines", {"banner": "220 a\n220 b\n220 c"}), ("bare lf", {"banner": b"220 hi\n"}),
+    ("bare code", {"mail": b"250\r\n", "rcpt": b"250\r\n", "end": b"250\r\n"}), ("251", {"rcpt": "251 2.1.5 will forward"}),
+    ("354 of lines", {"data": "354 go on\nplease"}), ("no enhanced codes", {"mail": "250 ok", "rcpt": "250 ok", "end": "250 ok"}),
+    ("small letters", {"ehlo": b"250-far\r\n250-size 10000000\r\n250-8bitmime\r\n250 pipelining\r\n"}),
+    ("strange words", {"ehlo": "250 far\nX-WHAT=EVER\nAUTH=LOGIN\n250\nSIZE\n8BITMIME a b c"}), ("other 2yz", {"end": "299 sure"}),
+    ("eight bits in a reply", {"mail": b"250 gr\xfc\xdfe\r\n"}), ("closes after quit", {"quit": DROP}),
+])
+def test_tolerated(world, what, answers):
+    name = what.replace(" ", "-") + ".example"
+    far = world.domain(name, **answers)
+    world.send(f"x@{name}")
+    far.wait()
+    world.gone(f"x@{name}")
+    assert len(far.taken) == 1
+
+
+def test_nobody_is_hurried_who_does_not_offer_it(world):
+    """RFC 2920: one command at a time, unless PIPELINING is offered; and then in groups."""
+    patient = world.domain("patient.example", offers=[o for o in OFFERS if o != "PIPELINING"])
+    quick = world.domain("quick.example")
+    world.send(*(f"u{i}@{name}.example" for name in ("patient", "quick") for i in range(10)))
+    patient.wait()
+    quick.wait()
+    assert patient.early == 0 and quick.early > 0
+    assert len(patient.taken[0].recipients) == len(quick.taken[0].recipients) == 10
+
+
+def test_a_server_that_closes_after_each_message_costs_no_try(world):
+    far = world.domain("one-each.example", end=Then("250 2.0.0 taken", DROP))
+    marks = [world.send("x@one-each.example") for _ in range(8)]
+    assert sorted(t.mark for t in far.wait(8)) == sorted(marks)
+    world.gone("x@one-each.example")
+    assert len(far.taken) == 8 and "to=x@one-each.example status=4" not in world.site.log_text()
+
+
+def test_many_recipients_are_several_transactions(world):
+    """RFC 5321 §4.5.3.1.8: no more than 100 at once to who says nothing about it."""
+    far = world.domain("herd.example")
+    names = [f"u{i}@herd.example" for i in range(250)]
+    world.send(*names)
+    wait_for(lambda: sum(len(t.recipients) for t in far.taken) >= 250, HANG_SECONDS, world.story)
+    world.gone(*names)
+    assert sorted(a for t in far.taken for a in t.addresses) == sorted(names) and max(len(t.recipients) for t in far.taken) <= 100
+
+
+def test_impatience_doubles_nothing(world):
+    """`queue retry` again and again, hold and release, while everything is on its way."""
+    far = world.domain("hurry.example", end=Slow("250 2.0.0 taken"))
+    marks = [world.send("x@hurry.example", "y@hurry.example") for _ in range(40)]
+    for _ in range(5):
+        world.retry("--all")
+        world.site.posthouse("queue", "hold", "--recipient", "y@hurry.example")
+        world.site.posthouse("queue", "release", "--recipient", "y@hurry.example")
+    wait_for(lambda: sum(len(t.recipients) for t in far.taken) >= 80, HANG_SECONDS, world.story)
+    world.gone("x@hurry.example", "y@hurry.example")
+    counts = [(t.mark, a) for t in far.taken for a in t.addresses]
+    assert sorted(counts) == sorted((m, a) for m in marks for a in ("x@hurry.example", "y@hurry.example"))
+
+
 def test_slow_answers_are_waited_for(world):
     far = world.domain("slow.example", banner=Slow("220 s"), mail=Slow("250 s"), rcpt=Slow("250 s"), end=Slow("250 s"))
     world.send("x@slow.example")
