@@ -51,7 +51,7 @@ static void run(const struct name_server *server, const char *out, char *const a
 
 static FILE *open_file(const struct name_server *server, const char *name, const char *how)
 {
-	char path[600];
+	char path[700];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", server->folder, name);
