@@ -231,7 +231,8 @@ static void on_taken(struct worker_job *job)
 	destination->more = destination->more || full; /* woken meanwhile: this take may have come too early */
 	if (destination->error.code != ERR_NONE)
 		LOG(LOG_ERROR, "relay.take", LOG_TEXT("domain", destination->domain), LOG_FAILURE(&destination->error));
-	if (!full || destination->error.code != ERR_NONE)
+	if ((!full || destination->error.code != ERR_NONE) &&
+	        destination->take_after_ms < destination->used_ms + RELAY_TAKE_AGAIN_MS)
 		destination->take_after_ms = destination->used_ms + RELAY_TAKE_AGAIN_MS;
 	for (size_t i = 0; i < destination->taken_count; i++)
 		take_in(destination, destination->taken[i], destination->sender_domains[i]);

@@ -237,9 +237,11 @@ static bool has_route(struct lane *lane)
 
 void lane_add(struct lane *lane, struct parcel *parcel)
 {
-	if (lane->down && was_due(lane, parcel)) {
+	bool down = lane->down && clock_mono_ms() < lane->retry_at_ms;
+
+	if (down && was_due(lane, parcel)) {
 		share_failure(lane, parcel);
-	} else if (lane->down && is_new(parcel) && clock_mono_ms() < lane->retry_at_ms) {
+	} else if (down && is_new(parcel)) {
 		put_off(lane, parcel);
 	} else {
 		parcel_list_add(&lane->waiting, parcel);

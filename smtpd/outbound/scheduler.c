@@ -311,6 +311,9 @@ void scheduler_parcel_gone(struct scheduler *scheduler, struct parcel *parcel)
 	for (size_t i = 0; i < parcel->part.recipient_count; i++)
 		if (parcel->fates[i].result != QUEUE_DONE && parcel->fates[i].next_ms < next)
 			next = parcel->fates[i].next_ms;
+	/* The clock was set back: what is to be tried later is due by the clock that is ahead. Not again at once, for hours, all the same. */
+	if (next <= relay_clock_due(&scheduler->relay->clock))
+		parcel->destination->take_after_ms = clock_mono_ms() + RELAY_SET_BACK_MS;
 	/* It is due again before the next look would come by itself. */
 	if (next - relay_clock_due(&scheduler->relay->clock) < RELAY_LOOK_MAX_MS)
 		scheduler->look_again = true;

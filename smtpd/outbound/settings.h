@@ -46,6 +46,7 @@ struct relay_settings {
 #define RELAY_LOOK_MIN_MS    20      /* between two looks into the queue */
 #define RELAY_LOOK_MAX_MS    30000   /* and at least: a clock that was set is noticed then */
 #define RELAY_TAKE_AGAIN_MS  100     /* after a take that brought less than was asked for */
+#define RELAY_SET_BACK_MS    60000   /* between two tries while the clock stands before what it was */
 #define RELAY_ROUTE_KEEP_MS  120000  /* an answer from DNS is used again for so long */
 #define RELAY_DOWN_HOLD_MS   5000    /* after a destination went down, until it is tried again whoever asks */
 #define RELAY_BACKOFF_MAX_MS 1800000 /* for new messages to a destination that is down */
