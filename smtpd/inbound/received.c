@@ -65,7 +65,8 @@ bool trace_write_received(struct buffer *out, const struct trace *trace)
 	if (trace->tls_version.len > 0)
 		buffer_printf(out, " (%.*s %.*s)", SPAN_FMT(trace->tls_version), SPAN_FMT(trace->tls_cipher));
 	buffer_printf(out, "\r\n\tid %.*s", SPAN_FMT(trace->id));
-	if (trace->recipient.len > 0)
+	/* Not in UTF-8 (RFC 6531 §3.7.3 allows it): a header that was ASCII may have to go to a server without SMTPUTF8. */
+	if (trace->recipient.len > 0 && utf8_is_ascii(trace->recipient))
 		buffer_printf(out, "\r\n\tfor <%.*s>", SPAN_FMT(trace->recipient));
 	buffer_append_text(out, ";\r\n\t");
 	date_format(trace->unix_seconds, out);

@@ -6,6 +6,7 @@
 #include "smtpd/outbound/finish.h"
 #include "smtpd/outbound/scheduler.h"
 #include "smtpd/outbound/settle.h"
+#include "storage/address_key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,26 @@ static bool addresses_are_ascii(const struct parcel *parcel)
 	for (size_t i = 0; ascii && i < parcel->part.recipient_count; i++)
 		ascii = is_ascii(parcel->part.recipients[i].address);
 	return ascii;
+}
+
+static void domain_in_ascii(char *address, size_t size)
+{
+	char domain[DOMAIN_MAX + 1];
+	struct error ignored;
+	size_t at;
+
+	if (!is_ascii(address) && span_find_last(span_of(address), '@', &at) &&
+	        domain_key(span_skip(span_of(address), at + 1), domain, sizeof(domain), &ignored) &&
+	        at + 1 + strlen(domain) < size)
+		(void)snprintf(address + at + 1, size - at - 1, "%s", domain);
+}
+
+/* A domain can be said without SMTPUTF8, by A-labels (RFC 5891 §4.4), a local part cannot. What cannot be said stays as it is. */
+static void domains_in_ascii(struct parcel *parcel)
+{
+	domain_in_ascii(parcel->part.sender, sizeof(parcel->part.sender));
+	for (size_t i = 0; i < parcel->part.recipient_count; i++)
+		domain_in_ascii(parcel->part.recipients[i].address, sizeof(parcel->part.recipients[i].address));
 }
 
 /* RFC 2852: a server without DELIVERBY, or that needs longer, may not get what must be returned in time. */
@@ -245,6 +266,8 @@ static bool begin(struct link *link, struct parcel *parcel)
 	(void)snprintf(parcel->peer.detail, sizeof(parcel->peer.detail), "%s", link->detail);
 	parcel->peer.dsn = offer->dsn;
 	parcel->peer.deliver_by = offer->deliver_by;
+	if (parcel->smtputf8 && !offer->smtputf8)
+		domains_in_ascii(parcel);
 	if (cannot_take(parcel, offer, &outcome)) {
 		fail(link, parcel, &outcome);
 		return false;

@@ -281,6 +281,16 @@ def test_smtputf8(world):
     assert b"report-type=" in report
 
 
+def test_a_domain_in_its_own_script(world):
+    """RFC 5890: DNS is asked for the A-label; with an ASCII local part and header no server needs SMTPUTF8 for it."""
+    far = world.domain("xn--bcher-kva.example")
+    plain = world.domain("xn--mnchen-3ya.example", offers=SEVEN)
+    world.send("x@bücher.example", mail=" SMTPUTF8", whole="From: alice@example.test\r\nX-Mark: one\r\n\r\nhello\r\n")
+    assert far.wait()[0].addresses in (["x@bücher.example"], ["x@xn--bcher-kva.example"])
+    world.send("x@münchen.example", mail=" SMTPUTF8", whole="From: alice@example.test\r\nX-Mark: two\r\n\r\nhello\r\n")
+    assert plain.wait()[0].addresses == ["x@xn--mnchen-3ya.example"]
+
+
 def test_too_large_is_said_before_it_is_sent(world):
     """RFC 1870 §6.1."""
     far = world.domain("small.example", offers=["SIZE 1000", "PIPELINING"])

@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
-from harness.far_end import DROP, OFFERS, Then
+from harness.far_end import DROP, OFFERS, Then, server_context
 from harness.outside import Outside, tlsa
-from harness.site import HANG_SECONDS, wait_for
+from harness.site import HANG_SECONDS, openssl, wait_for
 
 REQUIRE = [*OFFERS, "REQUIRETLS"]
 
@@ -63,6 +63,18 @@ def test_nothing_injected_before_tls_is_believed(world):
     world.send("x@inject.example")
     taken = far.wait()[0]  # without TLS, in a connection of its own
     assert taken.session.number == 1 and taken.tls is None and len(far.sessions) == 2
+
+
+def test_old_tls_is_not_spoken_but_mail_goes(world):
+    """A server with nothing newer than TLS 1.1 gets opportunistic mail in the clear: RFC 8996, RFC 7435."""
+    import ssl
+
+    context = server_context(*world.certificate("mx.old.example"))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    far = world.domain("old.example", tls=context)
+    world.send("x@old.example")
+    assert far.wait()[0].tls is None
 
 
 # --- DANE
@@ -151,7 +163,23 @@ def test_sts_enforce_with_the_right_certificate(world):
     assert world.policies.asked.count(name) == 1  # and kept
 
 
-@pytest.mark.parametrize("how", ["wrong certificate", "wrong name", "stripped", "not in policy"])
+def expired_certificate(world, name):
+    """By the authority that is trusted, over since 2001."""
+    folder = world.folder / "expired"
+    folder.mkdir()
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("77\n")
+    key, request, certificate = folder / "key", folder / "csr", folder / "pem"
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}", "-addext",
+            f"subjectAltName=DNS:{name}", "-keyout", key, "-out", request)
+    (folder / "conf").write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+                                 "default_md=sha256\npolicy=p\ncopy_extensions=copy\n[p]\ncommonName=supplied\n")
+    openssl("ca", "-batch", "-config", folder / "conf", "-cert", world.ca.cert, "-keyfile", world.ca.key, "-in", request, "-out", certificate, "-notext",
+            "-startdate", "20000101000000Z", "-enddate", "20010101000000Z")
+    return certificate, key
+
+
+@pytest.mark.parametrize("how", ["wrong certificate", "wrong name", "expired", "stripped", "not in policy"])
 def test_sts_enforce_refuses(world, how):
     name = "sts-" + how.replace(" ", "-") + ".example"
     options = {"certificate": world.certificate(f"mx.{name}")}
@@ -160,13 +188,15 @@ def test_sts_enforce_refuses(world, how):
         options["certificate"] = world.certificate(f"mx.{name}.x", f"mx.{name}", ca=world.other_ca)
     elif how == "wrong name":
         options["certificate"] = world.certificate("mx.elsewhere.example")
+    elif how == "expired":
+        options["certificate"] = expired_certificate(world, f"mx.{name}")
     elif how == "stripped":
         options = {}
     else:
         mx = ["mx.elsewhere.example"]
     far = world.domain(name, records=world.sts(name, "enforce", mx), **options)
     world.send(f"x@{name}")
-    held_back(world, f"x@{name}", far, "TLS", "certificate", "STARTTLS", "MTA-STS", "name")
+    held_back(world, f"x@{name}", far, "TLS", "certificate", "STARTTLS", "MTA-STS", "name", "expired")
 
 
 def test_sts_testing_does_not_hold_mail(world):
