@@ -188,37 +188,15 @@ static struct dial *dial_new(const struct dial_request *request, dial_done *done
 	return dial;
 }
 
-static void go(
-        struct dial *dial, const struct dial_request *request, const struct sockaddr *to, const struct sockaddr *from)
-{
-	bool ok;
-
-	memcpy(&dial->to, to, address_len(to));
-	ok = begin(dial, to, from) && watch(dial, request->loop);
-	uv_timer_start(&dial->timer, on_timer, ok ? request->timeout_ms : 0, 0);
-}
-
 struct dial *dial_start(const struct dial_request *request, dial_done *done, void *arg)
 {
 	struct dial *dial = dial_new(request, done, arg);
-
-	if (dial != NULL)
-		go(dial, request, request->to, request->from);
-	return dial;
-}
-
-struct dial *dial_unix(const struct dial_request *request, const char *path, dial_done *done, void *arg)
-{
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	struct dial *dial = dial_new(request, done, arg);
+	bool ok;
 
 	if (dial == NULL)
 		return NULL;
-	if (path[0] != '\0' && span_copy(span_of(path), to.sun_path, sizeof(to.sun_path))) {
-		go(dial, request, (struct sockaddr *)&to, NULL);
-	} else {
-		error_detail(&dial->err, ERR_BAD_VALUE, "no path of a Unix socket: %.100s", path);
-		uv_timer_start(&dial->timer, on_timer, 0, 0);
-	}
+	memcpy(&dial->to, request->to, address_len(request->to));
+	ok = begin(dial, request->to, request->from) && watch(dial, request->loop);
+	uv_timer_start(&dial->timer, on_timer, ok ? request->timeout_ms : 0, 0);
 	return dial;
 }

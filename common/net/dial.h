@@ -14,7 +14,7 @@ struct tls_client; /* one for the process: OpenSSL's client context, the system'
 
 struct dial_request {
 	uv_loop_t *loop;
-	const struct sockaddr *to;   /* copied */
+	const struct sockaddr *to;   /* IPv4, IPv6, or a whole sockaddr_un (LMTP). Copied */
 	const struct sockaddr *from; /* source address, port 0; NULL: the kernel's choice. Copied */
 	unsigned timeout_ms;         /* until connected */
 	struct tls_client *tls;      /* NULL: no TLS here */
@@ -25,8 +25,6 @@ struct dial_request {
 typedef void dial_done(void *arg, struct conn *conn, const struct error *err);
 struct dial *dial_start(const struct dial_request *request, dial_done *done, void *arg); /* NULL: out of memory */
 void dial_cancel(struct dial **dial); /* done() will not come; also of NULL; sets NULL. Not after done() began */
-/* A Unix socket, for LMTP. The same otherwise; to and from are not looked at. */
-struct dial *dial_unix(const struct dial_request *request, const char *path, dial_done *done, void *arg);
 
 /* TLS 1.2 and later. ca_file: PEM; NULL or "": the system's, and when it has none only DANE verifies anything (logged). Blocks on files:
  * create it before the sandbox; nothing is read later. Revocation is not looked at: neither RFC 8461 nor RFC 7672 ask for it. */

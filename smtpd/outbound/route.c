@@ -51,7 +51,6 @@ static void answer(struct route_query *query, struct route_result *result)
 	result->has_route = query->found;
 	if (query->found)
 		result->route = query->route;
-	result->mx_secure = query->mx_secure;
 	query->done(query->arg, result);
 	secret_wipe(&result->route, sizeof(result->route));
 	query_free(query);
@@ -513,7 +512,6 @@ static void on_mx(void *arg, const struct dns_answer *mx)
 	struct route_query *query = arg;
 
 	query->mx = NULL;
-	query->mx_secure = mx->secure;
 	switch (mx->status) {
 	case DNS_OK: take_mx(query, mx); return;
 	case DNS_NO_NAME:

@@ -41,7 +41,6 @@ struct route_result {
 	const struct route_host *hosts;
 	size_t host_count;
 	bool sts_testing; /* RFC 8461 §5: failures are noted, mail goes */
-	bool mx_secure;
 };
 /* For who wants to keep it: one block of memory; NULL: out of memory. */
 struct route_result *route_result_copy(const struct route_result *result);

@@ -53,7 +53,7 @@ struct route_query {
 	struct route route;
 	struct error error; /* of the job */
 	struct dns_query *mx;
-	bool implicit_mx, mx_secure;
+	bool implicit_mx;
 	struct sts_find *sts;
 	struct sts_policy *policy; /* NULL: none */
 	struct host_query *hosts;  /* in the order to try them */

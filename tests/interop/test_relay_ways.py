@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -108,6 +109,41 @@ def test_lmtp_answers_each_recipient(world):
     world.deferred(f"later@{name}")
     world.retry("--recipient", f"later@{name}")
     assert far.wait(2)[1].addresses == [f"later@{name}"]
+
+
+class UnixLmtp(threading.Thread):
+    """Takes everything, over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.listener, self.lines = socket.socket(socket.AF_UNIX), []
+        self.listener.bind(str(path))
+        path.chmod(0o777)
+        self.listener.listen()
+        self.start()
+
+    def run(self):
+        with self.listener, self.listener.accept()[0] as sock, sock.makefile("rwb") as stream:
+            answer = lambda text: (stream.write(text.encode() + b"\r\n"), stream.flush())
+            answer("220 here")
+            for line in iter(stream.readline, b""):
+                self.lines.append(line.decode().strip())
+                if line == b"DATA\r\n":
+                    answer("354 go on")
+                    while stream.readline() != b".\r\n":
+                        pass
+                answer("250 ok")
+
+
+def test_lmtp_over_a_unix_socket(world, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lmtp", numbered=True) / "s"
+    for folder in path.parents[:3]:
+        folder.chmod(0o755)
+    there = UnixLmtp(path)
+    world.site.posthouse("route", "add", "socket.example", "--via", f"lmtp:{path}")
+    world.send("x@socket.example")
+    world.gone("x@socket.example")
+    assert there.lines[0].startswith("LHLO ") and "RCPT TO:<x@socket.example>" in there.lines[2]
 
 
 def test_reroute(world):
