@@ -74,6 +74,7 @@ def kill_something(site, chance, result):
     result.kills[kind] += 1
     if kind == "the whole suite":
         site.kill()
+        result.remote.others.kills.append(time.monotonic())
         started = time.monotonic()
         site.start()
         result.restarts.append(time.monotonic() - started)
@@ -85,6 +86,8 @@ def kill_something(site, chance, result):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it was just being replaced
+    if daemon == "relayd":
+        result.remote.others.kills.append(time.monotonic())
     started = time.monotonic()
     wait_for(lambda: len(site.pids(daemon)) >= len(pids) and all(map(site.answers, ("smtp", "pop3", "imap"))), HANG_SECONDS,
              f"{daemon} is replaced")

@@ -24,7 +24,9 @@ ID = re.compile(rb"(?im)^X-Load-Id: (\S+)\r?$")
 DIED = "the far end died between taking it and its 250"
 NOT_READ = "killed; nothing came after the 250 on that connection"
 NOT_WRITTEN = "killed; the 250 was read, and not yet written down"
+AFTER_QUIT = "killed; QUIT came after the 250, which was not yet written down"
 WRONG = "no reason"
+WRITTEN_SECONDS = 2  # a commit with the disk that everybody uses
 
 
 class Copy:
@@ -33,14 +35,23 @@ class Copy:
     def __init__(self, session, mark, recipients, answered):
         self.session, self.mark, self.recipients, self.answered = session, mark, recipients, answered
         self.read = self.quit = False  # a command came after it; QUIT came
+        self.at = time.monotonic()
 
-    def doubt(self):
-        """Why a second copy is allowed, or WRONG."""
+    def doubt(self, kills):
+        """Why a second copy is allowed, or WRONG. kills: when the relay was killed."""
         if not self.answered:
             return DIED
-        if self.quit or self.session.sock.fileno() >= 0:  # nobody was killed then
+        if not any(0 <= kill - self.at <= WRITTEN_SECONDS for kill in kills):
+            return WRONG
+        if self.quit:  # it had seen the supervisor's end before its own, and drained
+            return AFTER_QUIT
+        if self.session.sock.fileno() >= 0:
             return WRONG
         return NOT_WRITTEN if self.read else NOT_READ
+
+    def story(self, kills):
+        after = [f"{kill - self.at:.3f}" for kill in kills if kill >= self.at][:2]
+        return f"[answered {self.answered}, read {self.read}, quit {self.quit}, session {self.session.number}, kills after {', '.join(after)} s]"
 
 
 class Others:
@@ -48,7 +59,7 @@ class Others:
 
     def __init__(self, far, chance):
         self.far, self.chance, self.lock, self.always = far, chance, threading.Lock(), "as it comes"
-        self.copies, self.said, self.allowed = [], Counter(), Counter()
+        self.copies, self.said, self.allowed, self.kills = [], Counter(), Counter(), []
         self.servers = {
             domain: far.server(end=self.end, mail=self.came, rset=self.came, noop=self.came, quit=self.ended,
                                rcpt=lambda session, argument: "550 5.1.1 no such user" if f"<{REFUSED}" in argument else None)
@@ -92,9 +103,14 @@ class Others:
             for uidl, mark in listing.items():
                 books.saw(address, uidl, mark)
             self.allow(books, doubles, address, listing)
+            before = len(books.problems)
             more = books.audit(address, listing)
             lost, doubled = lost + more[0], doubled + more[1]
+            books.problems[before:] = [f"{problem} {self.story(address, problem)}" for problem in books.problems[before:]]
         return lost, doubled
+
+    def story(self, address, problem):
+        return " ".join(copy.story(self.kills) for copy in self.copies if copy.mark in problem.split() and address in copy.recipients)
 
     def allow(self, books, doubles, address, listing):
         for mark, count in Counter(listing.values()).items():
@@ -103,7 +119,7 @@ class Others:
             if not promised and not unknown:
                 continue  # nobody sent that
             extra = count - promised - unknown
-            doubts = [copy.doubt() for copy in self.copies if copy.mark == mark and address in copy.recipients]
+            doubts = [copy.doubt(self.kills) for copy in self.copies if copy.mark == mark and address in copy.recipients]
             already = self.allowed[address, mark]  # each doubtful copy allows one more, once
             for doubt in [doubt for doubt in doubts if doubt != WRONG][already : already + max(extra, 0)]:
                 doubles[doubt] += 1

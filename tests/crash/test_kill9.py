@@ -1,4 +1,6 @@
 """25 rounds of kill9.py; more by hand: tests/crash/kill9.py --rounds 200."""
+import time
+
 import pytest
 
 from crash.kill9 import run
@@ -49,11 +51,13 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
     class Open:
         """A session, with a socket that is open (or closed)."""
 
+        number = 0
+
         def __init__(self, descriptor):
             self.sock = type("Sock", (), {"fileno": lambda self: descriptor})()
 
     others, books, doubles = Others.__new__(Others), Books(), Counter()
-    others.allowed = Counter()
+    others.allowed, others.kills = Counter(), [time.monotonic() + 1]
     others.copies = [Copy(Open(5), "m1", ["a@far.example"], True)]
     books.acknowledged = {"m1": {"a@far.example", "b@far.example"}, "m2": {"a@far.example"}}
     assert others.audit(books, doubles) == (2, 0)                        # b never got m1, nobody m2
@@ -66,5 +70,6 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
     others.copies.append(Copy(Open(5), "m1", ["a@far.example"], True))
     assert others.audit(books, doubles) == (0, 1)                        # no doubt is left
     others.copies[-1].quit = True
+    others.copies[-1].at -= 60                                          # long before the kill
     others.copies.append(Copy(Open(-1), "m3", ["a@far.example"], True))
     assert others.audit(books, doubles) == (0, 1)                        # what nobody sent
