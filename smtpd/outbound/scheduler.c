@@ -11,7 +11,8 @@
 
 #define SWEEP_MS           1000
 #define DESTINATION_OLD_MS 60000 /* an idle one that works, or is forgotten anyway */
-#define HINTS_MAX          1000  /* taken at once */
+#define FORGET_BUCKETS     256
+#define HINTS_MAX          1000 /* taken at once */
 
 /* --- destinations ------------------------------------------------------------------------------------------------ */
 
@@ -25,6 +26,26 @@ static size_t bucket_of(const char *domain)
 	return (hash ^ hash >> 32) % SCHEDULER_BUCKETS;
 }
 
+/* Thousands of dead ones are remembered for long, and keep nobody out: the next that is idle goes. A few buckets each time; false: none. */
+static bool forget_idle(struct scheduler *scheduler)
+{
+	for (unsigned i = 0; i < FORGET_BUCKETS; i++) {
+		struct destination **at = &scheduler->buckets[scheduler->forget_next++ % SCHEDULER_BUCKETS];
+
+		while (*at != NULL && !destination_is_idle(*at))
+			at = &(*at)->next;
+		if (*at != NULL) {
+			struct destination *destination = *at;
+
+			*at = destination->next;
+			scheduler->destination_count--;
+			destination_free(&destination);
+			return true;
+		}
+	}
+	return false;
+}
+
 static struct destination *find_destination(struct scheduler *scheduler, const char *domain)
 {
 	struct destination **bucket = &scheduler->buckets[bucket_of(domain)];
@@ -33,7 +54,7 @@ static struct destination *find_destination(struct scheduler *scheduler, const c
 	for (destination = *bucket; destination != NULL; destination = destination->next)
 		if (strcmp(destination->domain, domain) == 0)
 			return destination;
-	if (scheduler->destination_count >= RELAY_DESTINATIONS_MAX)
+	if (scheduler->destination_count >= RELAY_DESTINATIONS_MAX && !forget_idle(scheduler))
 		return NULL;
 	destination = destination_new(scheduler->relay, domain);
 	if (destination == NULL)

@@ -18,7 +18,8 @@ struct scheduler {
 	struct relay *relay;
 	struct destination *buckets[SCHEDULER_BUCKETS];
 	size_t destination_count;
-	struct link *links; /* all */
+	unsigned forget_next; /* bucket */
+	struct link *links;   /* all */
 	struct link_counts {
 		unsigned unproven, active, stalled, idle, closing;
 	} counts;

@@ -10,7 +10,6 @@
 #include "smtpd/outbound/local.h"
 #include "smtpd/outbound/scheduler.h"
 #include "storage/address_key.h"
-#include "storage/address_key.h"
 
 #include "base/macros.h"
 
@@ -734,14 +733,6 @@ bool domain_key(struct span domain, char *out, size_t size, struct error *err)
 	return error_set(err, ERR_BAD_ADDRESS, "not here");
 }
 
-bool domain_key(struct span domain, char *out, size_t size, struct error *err)
-{
-	(void)domain;
-	(void)out;
-	(void)size;
-	return error_set(err, ERR_BAD_ADDRESS, "not here");
-}
-
 bool transcode(const struct transcode_io *io, enum transcode_target target, struct error *err)
 {
 	(void)io;
@@ -1032,6 +1023,22 @@ static void down_and_up(void **state)
 		assert_true(rows[i].gone && rows[i].delivered == 1);
 }
 
+/* As many destinations are known as may be, all of them dead: one more is found room for. */
+static void full_of_dead_ones(void **state)
+{
+	struct far *good = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	add_far("dead.test", FAR_REFUSES);
+	add_rows("dead.test", 1);
+	run_for(3000);
+	relay.scheduler->destination_count = RELAY_DESTINATIONS_MAX;
+	add_rows("good.test", 1);
+	hint();
+	run_for(RELAY_LOOK_MAX_MS);
+	assert_int_equal(good->taken, 1);
+}
+
 /* The clock is set back while a destination is down: what is new seems to be older than the failure, and must be tried all the same. */
 static void down_and_set_back(void **state)
 {
@@ -1253,6 +1260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_to_slow_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_of_dead_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_set_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no_to_thousands, setup, teardown),
