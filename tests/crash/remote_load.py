@@ -116,12 +116,12 @@ class Others:
         for mark, count in Counter(listing.values()).items():
             promised = address in books.acknowledged.get(mark, ()) or (address, mark) in books.partly
             unknown = books.unknown.get((address, mark), 0)
-            if not promised and not unknown:
-                continue  # nobody sent that
             extra = count - promised - unknown
+            if extra <= 0 or not promised and not unknown:  # all is well, or nobody sent that
+                continue
             doubts = [copy.doubt(self.kills) for copy in self.copies if copy.mark == mark and address in copy.recipients]
             already = self.allowed[address, mark]  # each doubtful copy allows one more, once
-            for doubt in [doubt for doubt in doubts if doubt != WRONG][already : already + max(extra, 0)]:
+            for doubt in [doubt for doubt in doubts if doubt != WRONG][already : already + extra]:
                 doubles[doubt] += 1
                 books.unknown[address, mark] += 1
                 self.allowed[address, mark] += 1
