@@ -35,8 +35,9 @@ struct route {
 	char match[ROUTE_HOST_MAX +
 	           6]; /* "example.net", ".example.net", "from:example.test", "*"; A-labels, lower case */
 	enum route_kind kind;
-	char host[ROUTE_HOST_MAX + 1]; /* a name, or an address literal; empty for ROUTE_MX */
-	uint16_t port;                 /* 0: 25 (or what relay.port says), with implicit_tls 465 */
+	char host[ROUTE_HOST_MAX +
+	          1];  /* a name, an address literal, or (LMTP) the path of a Unix socket; empty for ROUTE_MX */
+	uint16_t port; /* 0: 25 (or what relay.port says), with implicit_tls 465 */
 	bool implicit_tls;
 	enum route_tls tls;
 	char user[ROUTE_USER_MAX + 1];         /* empty: no AUTH */
