@@ -65,6 +65,7 @@ def test_nothing_injected_before_tls_is_believed(world):
     assert taken.session.number == 1 and taken.tls is None and len(far.sessions) == 2
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls_is_not_spoken_but_mail_goes(world):
     """A server with nothing newer than TLS 1.1 gets opportunistic mail in the clear: RFC 8996, RFC 7435."""
     import ssl
