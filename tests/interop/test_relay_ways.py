@@ -135,10 +135,8 @@ class UnixLmtp(threading.Thread):
                 answer("250 ok")
 
 
-def test_lmtp_over_a_unix_socket(world, tmp_path_factory):
-    path = tmp_path_factory.mktemp("lmtp", numbered=True) / "s"
-    for folder in path.parents[:3]:
-        folder.chmod(0o755)
+def test_lmtp_over_a_unix_socket(world):
+    path = world.folder / "lmtp"  # a folder that others may enter, also where pytest's own is deeper
     there = UnixLmtp(path)
     world.site.posthouse("route", "add", "socket.example", "--via", f"lmtp:{path}")
     world.send("x@socket.example")
