@@ -899,6 +899,24 @@ static void one(void **state)
 	assert_int_equal(far->connected, 0); /* which is not kept for ever */
 }
 
+/* What came right after a take is asked for RELAY_TAKE_AGAIN_MS later: the end of a look, which knows of nothing before long, does not put
+ * that off until the sweep. */
+static void soon_again(void **state)
+{
+	(void)state;
+	add_far("good.test", FAR_GOOD);
+	add_rows("good.test", 1);
+	run_for(50);
+	assert_int_equal(takes, 1);
+	add_rows("good.test", 1);
+	hint();
+	fire(&relay.scheduler->look_timer);
+	(void)uv_timer_stop(&relay.scheduler->look_timer);
+	run_jobs();
+	assert_true(uv_is_active((uv_handle_t *)&relay.scheduler->look_timer));
+	assert_in_range(uv_timer_get_due_in(&relay.scheduler->look_timer), 1, RELAY_TAKE_AGAIN_MS);
+}
+
 static void many(void **state)
 {
 	struct far *far = add_far("good.test", FAR_GOOD);
@@ -1256,6 +1274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one, setup, teardown),
+		cmocka_unit_test_setup_teardown(soon_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_to_slow_ones, setup, teardown),
