@@ -161,7 +161,7 @@ bool srs_forward(const uint8_t secret[SRS_SECRET_LEN], struct span sender, struc
 
 	if (!split_address(sender, &local, &domain))
 		return error_set(err, ERR_BAD_ADDRESS, "the sender's address is not one that can be rewritten");
-	if (has_tag(local, "SRS0"))
+	if (has_tag(local, "SRS0") && local.len > TAG_LEN + 1)
 		return forward_again(secret, domain, span_skip(local, TAG_LEN), our_domain, out, size, err);
 	rest = span_skip(local, TAG_LEN + 1);
 	if (has_tag(local, "SRS1") && span_take_until(&rest, '=', &hash_given) && span_take_until(&rest, '=', &first) &&
