@@ -312,5 +312,5 @@ enum exit_code cmd_user_enable(struct cli *cli)
 
 enum exit_code cmd_user_remove(struct cli *cli)
 {
-	return for_each_word(cli, SITE_ALL, destroy, "removed");
+	return for_each_word(cli, SITE_ALL | SITE_QUEUE, destroy, "removed");
 }

@@ -100,6 +100,7 @@ bool user_destroy(struct site *site, struct span address, struct error *err)
 	/* An add or a remove that was killed has left no password: go on. */
 	if (!credentials_remove(site->credentials, info.id, err) && err->code != ERR_NO_SUCH_ACCOUNT)
 		return false;
-	return directory_remove_account(site->directory, info.id, err) &&
+	return queue_forget_account(site->queue, info.id, err) &&
+	       directory_remove_account(site->directory, info.id, err) &&
 	       store_remove_account(site->store, info.id, err);
 }

@@ -1,11 +1,11 @@
 /* posthouse/user.h — adding and removing one user over three files, so that a kill in between leaves nothing half.
  *
  *  add:     directory.db (address, quota)  ->  accounts/<id>/ (mailboxes)  ->  auth.db (password)
- *  remove:  auth.db  ->  directory.db  ->  accounts/<id>/
+ *  remove:  auth.db  ->  queue.db (to whom he wrote)  ->  directory.db  ->  accounts/<id>/
  *
  * The last step of add makes the user: nobody can log in before, and mail that comes in between the first two is refused
  * for now (451), so its sender brings it again. An add that was killed is completed by the same command again: an address
- * without a password is taken up where it was left. A remove that was killed is completed the same way; after its second
+ * without a password is taken up where it was left. A remove that was killed is completed the same way; after its third
  * step only accounts/<id>/ is left over, which `posthouse check` finds and `--repair` removes. */
 #ifndef POSTHOUSE_USER_H
 #define POSTHOUSE_USER_H
