@@ -228,6 +228,18 @@ def test_the_limits_of_a_day(site, user):
     assert f"login={user}@example.test" in next(l for l in site.log_text().splitlines() if "smtp.limit" in l)
 
 
+def test_a_user_who_is_removed_leaves_nothing_of_whom_they_wrote_to(site, user):
+    def known():
+        with database(site, "queue.db") as db:
+            return tuple(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("known_recipient", "sending"))
+
+    before = known()
+    send(site, ["a@foreign.example", "b@foreign.example"], user=user)
+    assert known()[0] == before[0] + 2 and known()[1] > before[1]
+    site.posthouse("user", "remove", f"{user}@example.test")
+    assert known() == before
+
+
 @pytest.mark.parametrize("recipient", ["bob@example.test", "x@foreign.example"])
 def test_the_copy_for_sent_is_there_once(site, user, recipient):
     """Filed before the 250, so a client that appends its own right away is told where it is."""
