@@ -30,6 +30,8 @@ struct worker_pool {
 	unsigned threads, waiting, writing; /* that exist; that wait for work; that are busy with WORKER_WRITE */
 	unsigned woken;                     /* of the waiting ones: signalled, not yet awake */
 	bool stop;
+	bool has_ended;
+	pthread_t ended; /* the last thread that has ended, not yet joined; it joins the one before it */
 };
 
 /* --- threads --------------------------------------------------------------------------------------------------- */
@@ -110,6 +112,22 @@ static bool wait_for_work(struct worker_pool *pool)
 	return result != ETIMEDOUT || can_run(pool) || pool->threads == 1;
 }
 
+/* Lock held; lets it go. Whoever waits for the last of this chain waits for all: what the libraries keep for a thread
+ * (OpenSSL's errors) is given back only as it really ends, and that must be before the process cleans up. */
+static void end_thread(struct worker_pool *pool)
+{
+	pthread_t before = pool->ended;
+	bool has_before = pool->has_ended;
+
+	pool->ended = pthread_self();
+	pool->has_ended = true;
+	pool->threads--;
+	pthread_cond_signal(&pool->progress);
+	pthread_mutex_unlock(&pool->lock);
+	if (has_before)
+		pthread_join(before, NULL);
+}
+
 static void *thread_main(void *arg)
 {
 	struct worker_pool *pool = arg;
@@ -122,9 +140,7 @@ static void *thread_main(void *arg)
 		else if (pool->stop || !wait_for_work(pool))
 			break;
 	}
-	pool->threads--;
-	pthread_cond_signal(&pool->progress);
-	pthread_mutex_unlock(&pool->lock);
+	end_thread(pool);
 	return NULL;
 }
 
@@ -137,7 +153,6 @@ static bool start_thread(struct worker_pool *pool)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	failed = pthread_create(&thread, &attr, thread_main, pool);
 	pthread_attr_destroy(&attr);
 	if (failed == 0)
@@ -281,6 +296,8 @@ void worker_pool_free(struct worker_pool **pool_ptr)
 	while (pool->threads > 0)
 		pthread_cond_wait(&pool->progress, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+	if (pool->has_ended)
+		pthread_join(pool->ended, NULL);
 	*pool_ptr = NULL;
 	uv_close((uv_handle_t *)&pool->finished_async, on_async_closed);
 }

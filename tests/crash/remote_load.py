@@ -41,6 +41,8 @@ class Copy:
         """Why a second copy is allowed, or WRONG. kills: when the relay was killed."""
         if not self.answered:
             return DIED
+        if any(self.session.started <= kill < self.at for kill in kills) and not self.read and self.session.sock.fileno() < 0:
+            return NOT_READ  # it was still on its way in when the relay was already dead
         if not any(0 <= kill - self.at <= WRITTEN_SECONDS for kill in kills):
             return WRONG
         if self.quit:  # it had seen the supervisor's end before its own, and drained
@@ -50,8 +52,9 @@ class Copy:
         return NOT_WRITTEN if self.read else NOT_READ
 
     def story(self, kills):
-        after = [f"{kill - self.at:.3f}" for kill in kills if kill >= self.at][:2]
-        return f"[answered {self.answered}, read {self.read}, quit {self.quit}, session {self.session.number}, kills after {', '.join(after)} s]"
+        around = [f"{kill - self.at:+.3f}" for kill in kills if kill >= self.session.started][:3]
+        return (f"[answered {self.answered}, read {self.read}, quit {self.quit}, session {self.session.number}, "
+                f"killed after {', '.join(around) or 'no'} s]")
 
 
 class Others:

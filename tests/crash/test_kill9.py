@@ -51,7 +51,7 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
     class Open:
         """A session, with a socket that is open (or closed)."""
 
-        number = 0
+        number, started = 0, time.monotonic()
 
         def __init__(self, descriptor):
             self.sock = type("Sock", (), {"fileno": lambda self: descriptor})()
@@ -67,8 +67,16 @@ def test_the_audit_of_other_servers_finds_what_is_wrong():
         others.copies.append(copy)
         assert others.audit(books, doubles) == (0, 0) and doubles[reason] == 1
     assert others.audit(books, doubles) == (0, 0) and sum(doubles.values()) == 3
+    others.kills.append(time.monotonic())
+    others.copies.append(Copy(Open(-1), "m1", ["a@far.example"], True))  # taken after the relay was killed
+    others.copies[-1].at += 60
+    assert others.audit(books, doubles) == (0, 0) and doubles[NOT_READ] == 2
     others.copies.append(Copy(Open(5), "m1", ["a@far.example"], True))
     assert others.audit(books, doubles) == (0, 1)                        # no doubt is left
+    others.copies.append(Copy(Open(-1), "m1", ["a@far.example"], True))  # of a connection made after the kill
+    others.copies[-1].at += 60
+    others.copies[-1].session.started += 30
+    assert others.audit(books, doubles) == (0, 1)
     others.copies[-1].quit = True
     others.copies[-1].at -= 60                                          # long before the kill
     others.copies.append(Copy(Open(-1), "m3", ["a@far.example"], True))

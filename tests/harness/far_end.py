@@ -109,7 +109,7 @@ class Session:
     def __init__(self, server, sock, number):
         self.server, self.sock, self.number = server, sock, number
         self.buffer, self.tls, self.user, self.helo = b"", None, None, None
-        self.messages = 0
+        self.started, self.messages = time.monotonic(), 0
         self.clear()
 
     def clear(self):

@@ -238,6 +238,44 @@ static void an_idle_pool_ends(void **state)
 	worker_pool_free(&pool); /* nothing there: nothing happens */
 }
 
+/* --- what a thread leaves behind as it ends --- */
+
+static pthread_key_t kept;
+static atomic_uint given_back;
+
+static void give_back(void *value)
+{
+	usleep(20000); /* long enough for an end that does not wait to be seen */
+	given_back++;
+}
+
+static void keep_something(struct worker_job *job)
+{
+	assert_int_equal(pthread_setspecific(kept, job), 0);
+	usleep(1000);
+}
+
+/* OpenSSL keeps errors for each thread: the process must not clean up before a thread has given them back. */
+static void the_end_waits_for_what_threads_keep(void **state)
+{
+	struct test_job jobs[8] = { 0 };
+	unsigned before;
+
+	assert_int_equal(pthread_key_create(&kept, give_back), 0);
+	given_back = 0;
+	open_pool(4);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+		jobs[i].job = (struct worker_job) { .run = keep_something, .done = count_done, .lane = WORKER_READ };
+		worker_submit(pool, &jobs[i].job);
+	}
+	close_pool();
+	before = given_back;
+	assert_in_range(before, 1, 4);
+	usleep(100000);
+	assert_int_equal(given_back, before); /* none comes later */
+	pthread_key_delete(kept);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +285,7 @@ int main(void)
 		cmocka_unit_test(threads_are_bounded_by_lane),
 		cmocka_unit_test(the_end_runs_what_is_queued),
 		cmocka_unit_test(an_idle_pool_ends),
+		cmocka_unit_test(the_end_waits_for_what_threads_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
