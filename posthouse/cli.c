@@ -82,6 +82,21 @@ static bool verb_exists(const char *word)
 	return false;
 }
 
+static enum exit_code noun_missing(const char *verb)
+{
+	const char *before = "";
+
+	(void)fprintf(stderr, "posthouse: `posthouse %s` needs to know what to do: ", verb);
+	for (size_t i = 0; i < verb_count; i++) {
+		if (strcmp(verbs[i].verb, verb) != 0)
+			continue;
+		(void)fprintf(stderr, "%s%s", before, verbs[i].noun);
+		before = ", ";
+	}
+	(void)fprintf(stderr, "\n`posthouse help %s` tells about each\n", verb);
+	return CLI_USAGE;
+}
+
 /* The row of words[0] (and words[1]); *used is how many of them it took. */
 static enum exit_code find_verb(const char *const *words, size_t count, const struct verb **out, size_t *used)
 {
@@ -98,7 +113,7 @@ static enum exit_code find_verb(const char *const *words, size_t count, const st
 	if (!verb_exists(words[0]))
 		return usage_error("unknown command", words[0], nearest_verb(words[0]), NULL);
 	if (count < 2)
-		return usage_error("what shall be done? `posthouse help VERB` tells", words[0], NULL, NULL);
+		return noun_missing(words[0]);
 	return usage_error("unknown command", words[1], nearest_noun(words[0], words[1]), NULL);
 }
 
@@ -193,6 +208,11 @@ enum exit_code cli_parse(int argc, const char *const *argv, struct cli *cli)
 	}
 	if (count == 0)
 		words[count++] = "help";
+	if (count == 1 && cli->options[OPT_HELP] != NULL && verb_exists(words[0])) { /* of all that begin with it */
+		words[count++] = words[0];
+		words[0] = "help";
+		cli->options[OPT_HELP] = NULL;
+	}
 	code = find_verb(words, count, &cli->verb, &used);
 	if (code == CLI_OK && cli->options[OPT_HELP] != NULL)
 		return show_usage(cli->verb);

@@ -234,7 +234,7 @@ def test_control_characters_do_not_reach_the_terminal(stopped):
 @pytest.mark.parametrize("words, says", [
     (["usr", "add"], "did you mean user?"), (["user", "ad", "x"], "did you mean add?"),
     (["user", "list", "--jsn"], "did you mean --json?"), (["user", "add"], "usage: posthouse user add ADDRESS"),
-    (["user", "add", "a@b", "--password", "x"], "unknown option: --password"), (["domain"], "what shall be done"),
+    (["user", "add", "a@b", "--password", "x"], "unknown option: --password"), (["domain"], "what to do: add, list, remove"),
     (["serve", "--json"], "does not take this option"), (["status", "--config"], "needs a value"),
 ])
 def test_usage_errors_help(stopped, words, says):
@@ -248,6 +248,7 @@ def test_help_and_version(stopped):
     for verb in ("serve", "status", "domain add", "user import", "alias list", "check", "config example"):
         assert f"posthouse {verb}" in overview
     assert "--quota SIZE" in stopped.ok("help", "user", "add") and "--quota SIZE" in stopped.ok("user", "add", "--help")
+    assert stopped.ok("user", "--help") == stopped.ok("help", "user") != stopped.ok("help", "user", "add")
     codes = stopped.ok("help", "exit-codes").splitlines()
     assert [line[0] for line in codes] == list("01234567")
     stopped.fails(USAGE, "help", "nonsense")
