@@ -178,6 +178,7 @@ static void send_parcel(struct link *link)
 	link->messages++;
 	link->progress_ms = clock_mono_ms();
 	link_count(link, link_place(link));
+	link_check(link);
 	client_send(link->client, &link->message);
 }
 
@@ -326,16 +327,21 @@ static bool is_many(const struct fate *fate)
 	return fate->outcome.many;
 }
 
+static bool any_taken(const struct parcel *parcel)
+{
+	for (size_t i = 0; i < parcel->part.recipient_count; i++)
+		if (parcel->fates[i].outcome.kind == OUTCOME_DONE)
+			return true;
+	return false;
+}
+
 /* RFC 5321 §4.5.3.1.10: some were taken and the others were too many: those at once. */
 static void return_many(struct link *link, struct parcel *parcel)
 {
 	size_t keep = parcel_sort(parcel, is_many);
 	struct parcel *rest;
-	bool any = false;
 
-	for (size_t i = 0; i < keep; i++)
-		any = any || parcel->fates[i].outcome.kind == OUTCOME_DONE;
-	if (!any || keep == parcel->part.recipient_count)
+	if (!any_taken(parcel) || keep == parcel->part.recipient_count)
 		return;
 	rest = parcel_split(parcel, keep);
 	if (rest == NULL)
@@ -386,6 +392,8 @@ static void judge(struct link *link, struct parcel *parcel)
 		settle(parcel, i, &outcome);
 	}
 	lane_effect(lane, effect);
+	if (any_taken(parcel))
+		link_hold(link, parcel);
 	finish(link, parcel);
 }
 
@@ -405,7 +413,8 @@ void link_sent(struct link *link, const struct client_reply *replies, size_t cou
 		if (client_is_ready(link->client) && all_put_off(parcel) && link_move_on(link, parcel))
 			return;
 		judge(link, parcel);
-		link_feed(link);
+		if (link->state != LINK_WRITING)
+			link_feed(link);
 		return;
 	}
 	/* The session is over. One that had worked before may have been closed for its age: once more, at once, unless the message may have

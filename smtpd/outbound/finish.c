@@ -168,8 +168,8 @@ static void on_done(struct worker_job *job)
 	struct relay *relay = finisher->relay;
 	size_t count = finisher->batch_count;
 
-	finisher->in_job = false;
 	if (!finisher->ok) {
+		finisher->in_job = false;
 		trouble(finisher);
 		return;
 	}
@@ -181,9 +181,15 @@ static void on_done(struct worker_job *job)
 	free_bounces(finisher);
 	finisher->batch_count = 0;
 	for (size_t i = 0; i < count; i++) {
+		struct link *link = finisher->batch[i]->link;
+
 		story_of_parcel(finisher->batch[i]);
+		if (link != NULL)
+			link_written(
+			        link); /* what it settles at once comes to finisher_add(), and waits there: in_job */
 		scheduler_parcel_gone(relay->scheduler, finisher->batch[i]);
 	}
+	finisher->in_job = false;
 	start_job(finisher);
 	scheduler_kick(relay->scheduler);
 }

@@ -3,7 +3,8 @@
  * Parcels whose recipients are all settled come in; one job is under way at a time and takes all that has come meanwhile (at most
  * FINISH_BATCH): the busier, the larger the commits. When the disk fails the same is tried again, for as long as it takes: a 250 of
  * another server that is forgotten would be mail delivered twice. Meanwhile nothing new is begun (finisher_in_trouble).
- * Then the events are written and the scheduler gets the parcel back. Thread: the loop's. */
+ * Then the events are written, the scheduler gets the parcel back, and the connection that carried it may go on (link_written).
+ * Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_FINISH_H
 #define SMTPD_OUTBOUND_FINISH_H
 

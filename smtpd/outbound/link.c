@@ -85,7 +85,7 @@ void link_detach(struct link *link)
 	if (link->state == LINK_CONNECTING) {
 		CHECK(lane->connecting > 0);
 		lane->connecting--;
-	} else if (link->state == LINK_BUSY) {
+	} else if (link->state == LINK_BUSY || link->state == LINK_WRITING) {
 		CHECK(lane->busy > 0);
 		lane->busy--;
 	}
@@ -97,6 +97,8 @@ void link_free(struct link *link)
 	struct scheduler *scheduler = link->relay->scheduler;
 
 	CHECK(link->client == NULL && link->dial == NULL && link->parcel == NULL && !link->in_job);
+	if (link->writing != NULL)
+		link->writing->link = NULL; /* it is written down without us */
 	if (link->carried != NULL)
 		scheduler_parcel_back(scheduler, link->carried);
 	link_detach(link);
@@ -189,10 +191,42 @@ struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct h
 	return NULL;
 }
 
+/* --- until it is written down ------------------------------------------------------------------------------------ */
+
+void link_check(const struct link *link)
+{
+	CHECK((link->state == LINK_WRITING) == (link->writing != NULL));
+	CHECK(link->writing == NULL || (link->writing->link == link && link->parcel == NULL));
+	CHECK((link->lane == NULL) == (link->state == LINK_IDLE || link->state == LINK_CLOSING));
+}
+
+void link_hold(struct link *link, struct parcel *parcel)
+{
+	CHECK(link->state == LINK_BUSY && link->parcel == NULL && parcel->link == NULL);
+	link->state = LINK_WRITING;
+	link->writing = parcel;
+	parcel->link = link;
+	link->progress_ms = clock_mono_ms();
+	link_count(link, link_place(link));
+	link_check(link);
+}
+
+void link_written(struct link *link)
+{
+	link_check(link);
+	CHECK(link->state == LINK_WRITING);
+	link->writing->link = NULL;
+	link->writing = NULL;
+	link->state = LINK_BUSY;
+	link_feed(link);
+}
+
 /* --- the end ----------------------------------------------------------------------------------------------------- */
 
 void link_quit(struct link *link)
 {
+	link_check(link);
+	CHECK(link->state != LINK_WRITING);
 	link_detach(link);
 	link->state = LINK_CLOSING;
 	link_count(link, COUNT_CLOSING);

@@ -1,10 +1,19 @@
 /* smtpd/outbound/link.h — one connection to a server of a destination, from the first try at its hosts to QUIT.
  *
- *   link_open -> CONNECTING (host after host, address after address: link_open.c) -> BUSY <-> IDLE (kept RELAY_IDLE_MS, for whoever
- *                     |                                                               |        has a route to the same server)
- *                     +--- no host was ready: lane_link_failed                        +---> CLOSING (QUIT) -> gone
+ *                                                                    +-------- link_written --------+
+ *                                                                    v                              |
+ *   link_open -> CONNECTING (host after host, address after  ---> BUSY -- a recipient was taken --> WRITING (until that is durable)
+ *                     |      address: link_open.c)                 | ^
+ *                     |                                            v |  link_reuse
+ *                     |                                           IDLE (kept RELAY_IDLE_MS, for whoever has a route to the same server)
+ *                     |                                            |
+ *                     +--- no host was ready: lane_link_failed     +----> CLOSING (QUIT; from BUSY too) -> gone
  *
- * A link belongs to a lane while CONNECTING and BUSY. A link never outlives its client's on_closed(). Thread: the loop's. */
+ * WRITING: the server has said 250, and nothing goes to it, not even QUIT, before the outcome is written down. So a relay that is killed
+ * can double a message only when nothing followed its 250. It keeps its place in the lane. When the disk takes
+ * nothing for RELAY_WRITING_MS the connection is closed without a word; when the server closes it, that is all right too.
+ *
+ * A link belongs to a lane while CONNECTING, BUSY and WRITING. A link never outlives its client's on_closed(). Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_LINK_H
 #define SMTPD_OUTBOUND_LINK_H
 
@@ -15,7 +24,7 @@
 /* Which place of the scheduler it takes. */
 enum link_count { COUNT_NONE, COUNT_UNPROVEN, COUNT_ACTIVE, COUNT_STALLED, COUNT_IDLE, COUNT_CLOSING };
 
-enum link_state { LINK_CONNECTING, LINK_BUSY, LINK_IDLE, LINK_CLOSING };
+enum link_state { LINK_CONNECTING, LINK_BUSY, LINK_WRITING, LINK_IDLE, LINK_CLOSING };
 
 /* A route that lanes and links share. */
 struct held_route {
@@ -52,6 +61,7 @@ struct link {
 	struct outcome outcome;
 	/* what it is sending */
 	struct parcel *parcel;
+	struct parcel *writing;        /* WRITING: the finisher's, which has it; its `link` is this one */
 	struct parcel *carried;        /* CONNECTING: what the host before this one put off */
 	struct client_message message; /* lives until on_sent() */
 	struct worker_job job;         /* a conversion */
@@ -68,6 +78,8 @@ void link_count(struct link *link, enum link_count which);
 enum link_count link_place(const struct link *link); /* the one that is due to it as its lane is now */
 void link_feed(struct link *link);                   /* READY: the next parcel of its lane; none: IDLE */
 void link_sent(struct link *link, const struct client_reply *replies, size_t count, bool lost);
+void link_hold(struct link *link, struct parcel *parcel); /* BUSY -> WRITING; the finisher gets the parcel next */
+void link_written(struct link *link);                     /* its outcome is durable: WRITING -> BUSY, and on */
 void link_closed(struct link *link);
 void link_idle(struct link *link);
 void link_send(struct link *link, struct parcel *parcel);    /* READY: this one first, then link_feed() */
@@ -75,7 +87,8 @@ bool link_move_on(struct link *link, struct parcel *parcel); /* to the next host
 void link_detach(struct link *link);                         /* from its lane */
 /* An idle one for a lane with this route; NULL: none. */
 struct link *link_reuse(struct scheduler *scheduler, struct lane *lane, struct held_route *route);
-void link_quit(struct link *link);  /* polite when it is IDLE */
+void link_check(const struct link *link);
+void link_quit(struct link *link);  /* polite when it is IDLE; not while WRITING */
 void link_abort(struct link *link); /* what it was sending has an unknown end */
 void link_free(struct link *link);  /* its client and its dial are gone */
 bool link_with_auth(const struct link *link);

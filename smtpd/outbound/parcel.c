@@ -65,7 +65,7 @@ struct parcel *parcel_split(struct parcel *parcel, size_t keep)
 {
 	struct parcel *rest = malloc(sizeof(*rest));
 
-	CHECK(keep < parcel->part.recipient_count);
+	CHECK(keep < parcel->part.recipient_count && parcel->link == NULL);
 	if (rest == NULL)
 		return NULL;
 	*rest = *parcel;

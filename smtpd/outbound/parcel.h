@@ -17,6 +17,7 @@
 #define PARCEL_DETAIL_MAX   384
 
 struct destination;
+struct link;
 
 /* What became of one recipient. */
 struct fate {
@@ -50,6 +51,7 @@ struct parcel {
 	struct spool *converted;          /* the octets for a server that cannot take the original; NULL: as they are */
 	bool eight_bit, binary, smtputf8; /* of the octets as they are sent */
 	unsigned requeues;
+	struct link *link;  /* which sends nothing before this is written down (link.h: WRITING), or NULL */
 	int64_t started_ms; /* monotonic: of the attempt */
 };
 

@@ -356,6 +356,8 @@ static void sweep_links(struct scheduler *scheduler)
 		next = link->next;
 		if (link->state == LINK_IDLE && now - link->progress_ms >= RELAY_IDLE_MS)
 			link_quit(link);
+		else if (link->state == LINK_WRITING && now - link->progress_ms >= RELAY_WRITING_MS)
+			link_abort(link);
 		else if (link->state == LINK_BUSY && link->counted == COUNT_ACTIVE &&
 		         now - link->progress_ms >= RELAY_STALL_MS) {
 			link->lane->slow = true;

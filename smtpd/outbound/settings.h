@@ -29,8 +29,10 @@ struct relay_settings {
 #define RELAY_IDLE_MAX      100
 #define RELAY_LINK_MESSAGES 1000   /* over one connection, then a new one */
 #define RELAY_LINK_AGE_MS   600000 /* the same */
-#define RELAY_ADDRESSES_MAX 12     /* tried in one go, over all hosts (RFC 5321 §5.1: at least two) */
-#define RELAY_START_LIMIT   5      /* connections to a destination that works, at first */
+/* One whose last outcome the disk does not take; servers wait five minutes (RFC 5321 §4.5.3.2.7). */
+#define RELAY_WRITING_MS    240000
+#define RELAY_ADDRESSES_MAX 12 /* tried in one go, over all hosts (RFC 5321 §5.1: at least two) */
+#define RELAY_START_LIMIT   5  /* connections to a destination that works, at first */
 
 /* Memory */
 #define RELAY_DESTINATIONS_MAX 10000 /* known at once; idle ones go first */

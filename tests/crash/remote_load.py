@@ -2,8 +2,8 @@
 
 Everybody who must get a message once stands in the books (load.py) by a name: an address elsewhere; a user here; "sent:USER", the
 copy in the sender's Sent folder; "report:USER", the bounce about a recipient who was refused. A far end counts a copy when it has the
-end of data. A second copy at a far end is allowed only when the first one's answer may not have been read or written down, and each is
-named in `doubles`: that is what SMTP leaves open (RFC 1047).
+end of data. A second copy at a far end is allowed only when the first one's 250 may not have been read, and each is named in `doubles`: that is
+what SMTP leaves open (RFC 1047). A command after the 250 shows that it was read, and written down: then no second copy is allowed.
 """
 import contextlib
 import re
@@ -23,8 +23,6 @@ TEAM = "team"  # an alias: a user here and an address elsewhere
 ID = re.compile(rb"(?im)^X-Load-Id: (\S+)\r?$")
 DIED = "the far end died between taking it and its 250"
 NOT_READ = "killed; nothing came after the 250 on that connection"
-NOT_WRITTEN = "killed; the 250 was read, and not yet written down"
-AFTER_QUIT = "killed; QUIT came after the 250, which was not yet written down"
 WRONG = "no reason"
 WRITTEN_SECONDS = 2  # a commit with the disk that everybody uses
 
@@ -41,15 +39,11 @@ class Copy:
         """Why a second copy is allowed, or WRONG. kills: when the relay was killed."""
         if not self.answered:
             return DIED
-        if any(self.session.started <= kill < self.at for kill in kills) and not self.read and self.session.sock.fileno() < 0:
+        if self.read or self.session.sock.fileno() >= 0:
+            return WRONG  # nothing follows a 250, not even a drain's QUIT, before it is written down
+        if any(self.session.started <= kill < self.at for kill in kills):
             return NOT_READ  # it was still on its way in when the relay was already dead
-        if not any(0 <= kill - self.at <= WRITTEN_SECONDS for kill in kills):
-            return WRONG
-        if self.quit:  # it had seen the supervisor's end before its own, and drained
-            return AFTER_QUIT
-        if self.session.sock.fileno() >= 0:
-            return WRONG
-        return NOT_WRITTEN if self.read else NOT_READ
+        return NOT_READ if any(0 <= kill - self.at <= WRITTEN_SECONDS for kill in kills) else WRONG
 
     def story(self, kills):
         around = [f"{kill - self.at:+.3f}" for kill in kills if kill >= self.session.started][:3]

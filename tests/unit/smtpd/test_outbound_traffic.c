@@ -61,7 +61,7 @@ static struct far {
 	char domain[QUEUE_DOMAIN_MAX + 1];
 	enum far_kind kind;
 	const char *mx[2]; /* domains of other fars, which get the mail of this one; NULL: itself */
-	unsigned dials, connected, most_connected, taken;
+	unsigned dials, connected, most_connected, taken, quits;
 	int64_t last_ms;
 } fars[FARS_MAX];
 static size_t far_count;
@@ -253,6 +253,8 @@ void worker_submit(struct worker_pool *pool, struct worker_job *job)
 	jobs_end = &job->next;
 }
 
+static bool disk_waits; /* nothing that writes ends */
+
 static void run_jobs(void)
 {
 	struct worker_job *list = jobs;
@@ -263,6 +265,10 @@ static void run_jobs(void)
 		struct worker_job *job = list;
 
 		list = job->next;
+		if (disk_waits && job->lane == WORKER_WRITE) {
+			worker_submit(NULL, job);
+			continue;
+		}
 		job->run(job);
 		job->done(job);
 	}
@@ -290,6 +296,8 @@ struct client {
 	int64_t at_ms; /* when the next thing happens */
 	bool tls, tls_failed;
 	unsigned sent;
+	int64_t said_250[QUEUE_TAKE_MAX]; /* to the last message: recipients */
+	size_t said_count;
 	struct client_offer offer;
 	struct client_reply why;
 };
@@ -407,9 +415,18 @@ bool conn_tls_verified(const struct conn *conn)
 	return false;
 }
 
+/* Whatever comes after a 250 on its connection says that it was written down. */
+static void assert_written(const struct client *client)
+{
+	for (size_t i = 0; i < client->said_count; i++)
+		assert_true(rows[client->said_250[i] - 1].gone);
+}
+
 void client_send(struct client *client, const struct client_message *message)
 {
 	assert_int_equal(client->state, C_READY);
+	assert_written(client);
+	client->said_count = 0;
 	client->state = C_SENDING;
 	client->message = message;
 	client->at_ms = mono_ms + (client->far->kind == FAR_SLOW ? 20000 : 1);
@@ -424,6 +441,10 @@ static void over(struct client *client, unsigned code)
 
 void client_quit(struct client *client)
 {
+	if (client->state == C_READY) {
+		assert_written(client);
+		client->far->quits++;
+	}
 	if (client->state != C_OVER)
 		over(client, client->state == C_READY ? 221 : 0);
 }
@@ -456,6 +477,7 @@ static struct client_reply reply_for(struct client *client, size_t i)
 	assert_false(row->gone);
 	row->delivered++;
 	client->far->taken++;
+	client->said_250[client->said_count++] = rcpt->id;
 	client->far->last_ms = mono_ms;
 	return (struct client_reply) { 250, "2.0.0", "250 ok" };
 }
@@ -761,7 +783,7 @@ static int setup(void **state)
 	(void)state;
 	far_count = row_count = 0;
 	takes = finishes = reports = route_count = 0;
-	disk_full = converts = false;
+	disk_full = disk_waits = converts = false;
 	fading_ms = 0;
 	mono_ms = 1000;
 	wall_shift_ms = 0;
@@ -1251,6 +1273,118 @@ static void tls_is_broken(void **state)
 	assert_true(rows[0].gone && rows[0].delivered == 1);
 }
 
+/* The server closes every connection that is at rest. */
+static void hang_up(const struct far *far)
+{
+	for (struct client *client = clients; client != NULL; client = client->next)
+		if (client->far == far && client->state == C_READY)
+			over(client, 0);
+}
+
+/* Nothing follows a 250 on its connection before the outcome is durable, from whichever lane; then it is used again. */
+static void nothing_before_it_is_written(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	settings.connections_per_destination = 1;
+	add_far("too.test", FAR_GOOD)->mx[0] = "good.test";
+	for (int i = 0; i < 3; i++)
+		add_rows("good.test", 2);
+	disk_waits = true;
+	run_for(2 * RELAY_IDLE_MS);
+	assert_true(far->taken == 2 && far->dials == 1 && far->quits == 0);
+	assert_int_equal(relay.scheduler->links->state, LINK_WRITING);
+	add_rows("too.test", 1);
+	hint();
+	run_for(1000);
+	assert_true(far->taken == 3 && far->dials == 2 && far->quits == 0);
+	disk_waits = false;
+	run_for(1000);
+	assert_true(far->taken == 7 && far->dials == 2 && far->quits == 0);
+	run_for(RELAY_IDLE_MS + 3000);
+	assert_int_equal(far->quits, 2);
+}
+
+/* A refusal is no 250: nothing waits for it. */
+static void refused_and_not_written(void **state)
+{
+	struct far *far = add_far("no.test", FAR_SAYS_NO);
+
+	(void)state;
+	settings.connections_per_destination = 1;
+	for (int i = 0; i < 3; i++)
+		add_rows("no.test", 1);
+	disk_waits = true;
+	run_for(1000);
+	assert_int_equal(far->connected, 1);
+	assert_int_equal(relay.scheduler->links->state, LINK_IDLE);
+	disk_waits = false;
+	run_for(1000);
+	assert_true(rows[0].gone && rows[1].gone && rows[2].gone);
+}
+
+/* The server goes meanwhile: what waits goes over a new connection, and the outcome of the old one is written down all the same. */
+static void closed_and_not_written(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	settings.connections_per_destination = 1;
+	add_rows("good.test", 1);
+	add_rows("good.test", 1);
+	disk_waits = true;
+	run_for(500);
+	hang_up(far);
+	run_for(500);
+	assert_true(far->taken == 2 && far->dials == 2 && far->connected == 1);
+	assert_false(rows[0].gone || rows[1].gone);
+	disk_waits = false;
+	run_for(500);
+	assert_true(rows[0].gone && rows[1].gone && rows[0].delivered == 1 && rows[1].delivered == 1);
+}
+
+/* A full disk: the connection is kept for as long as a server waits, and closed without a word; nothing is sent. */
+static void never_written(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	add_rows("good.test", 1);
+	disk_full = true;
+	run_for(RELAY_WRITING_MS - 1000);
+	assert_true(far->connected == 1 && far->taken == 1);
+	add_rows("good.test", 1);
+	hint();
+	run_for(3000);
+	assert_true(far->connected == 0 && far->taken == 1 && far->quits == 0);
+	disk_full = false;
+	while (finisher_in_trouble(relay.finisher)) {
+		(void)uv_run(&loop, UV_RUN_ONCE);
+		run_jobs();
+	}
+	run_for(RELAY_LOOK_MAX_MS);
+	assert_true(rows[0].gone && rows[1].gone && far->taken == 2);
+}
+
+/* TERM: QUIT waits for the commit too. */
+static void drained_and_not_written(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+
+	(void)state;
+	add_rows("good.test", 1);
+	disk_waits = true;
+	run_for(500);
+	ended = false;
+	scheduler_drain(relay.scheduler, on_empty, NULL);
+	run_for(2 * RELAY_IDLE_MS);
+	assert_true(!ended && far->connected == 1 && far->quits == 0);
+	disk_waits = false;
+	run_for(100);
+	assert_true(ended && rows[0].gone && far->quits == 1);
+}
+
 static void drained(void **state)
 {
 	struct far *far = add_far("slow.test", FAR_SLOW);
@@ -1291,6 +1425,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(requiretls_over_an_idle_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(gone_while_converting, setup, teardown),
 		cmocka_unit_test_setup_teardown(tls_is_broken, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_before_it_is_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_and_not_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(closed_and_not_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(never_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(drained_and_not_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(drained, setup, teardown),
 	};
 
