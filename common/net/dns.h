@@ -43,7 +43,7 @@ enum dns_status {
 	DNS_BOGUS,     /* DNSSEC says that the answer is forged: to be treated as DNS_TEMPORARY, and named in the log */
 };
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 
 struct dns_answer {
 	enum dns_status status;

@@ -183,8 +183,8 @@ struct left_out {
  * silent would be a way around DANE. */
 static bool may_have_tlsa(const struct route_query *query, const struct host_query *host)
 {
-	return host->tlsa_temporary ||
-	       (!host->done && query->router->parts.dane && host->name_is_secure && !host->insecure);
+	return host->tlsa_temporary || (!host->done && query->router->parts.dane && host->name_is_secure &&
+	                                       (!host->insecure || route_host_is_alias(host)));
 }
 
 static bool put_host(

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Not a place to connect to: unspecified, multicast, broadcast. */
 static bool is_reachable(const struct sockaddr_storage *address)
@@ -67,7 +68,7 @@ static void copy_tlsa(struct host_query *host, const struct dns_answer *answer)
 	host->dane = tls_usable_tlsa(host->tlsa_records, host->tlsa_count) > 0 ? DANE_USABLE : DANE_UNUSABLE;
 }
 
-/* RFC 7672: the end of the host's alias chain is asked first, then the name itself. An answer that is not secure is none; a
+/* RFC 7672 §2.2.3: the end of the host's alias chain is asked first, then the name itself. An answer that is not secure is none; a
  * question that fails leaves it open whether there are records, so the host may not be used now. */
 static void on_tlsa(void *arg, const struct dns_answer *answer)
 {
@@ -100,15 +101,47 @@ static void ask_tlsa(struct host_query *host, const char *base)
 	}
 }
 
+bool route_host_is_alias(const struct host_query *host)
+{
+	return host->canonical[0] != '\0' && strcasecmp(host->canonical, host->name) != 0;
+}
+
+static void on_alias(void *arg, const struct dns_answer *answer)
+{
+	struct host_query *host = arg;
+
+	host->tlsa = NULL;
+	if (answer->status == DNS_OK && answer->secure) {
+		ask_tlsa(host, host->name);
+		return;
+	}
+	host->tlsa_temporary = answer->status == DNS_TEMPORARY || answer->status == DNS_BOGUS;
+	finish(host);
+}
+
+/* RFC 7672 §2.2.3: the addresses are not secure, perhaps only because the alias leads out of a signed zone. When the alias itself is secure, its
+ * own name may have TLSA records; the name that it leads to may not. */
+static void ask_alias(struct host_query *host)
+{
+	host->tlsa = dns_ask(host->route->router->parts.dns, host->name, DNS_CNAME, on_alias, host);
+	if (host->tlsa == NULL) {
+		host->tlsa_temporary = true;
+		finish(host);
+	}
+}
+
 static void addresses_done(struct host_query *host)
 {
 	bool any = host->ipv4_count + host->ipv6_count > 0;
 
-	if (any && !host->insecure && host->name_is_secure && host->route->router->parts.dane) {
-		const char *base = host->canonical[0] != '\0' ? host->canonical : host->name;
-
-		(void)snprintf(host->tlsa_base, sizeof(host->tlsa_base), "%s", base);
+	if (!any || !host->name_is_secure || !host->route->router->parts.dane) {
+		finish(host);
+	} else if (!host->insecure) {
+		(void)snprintf(host->tlsa_base, sizeof(host->tlsa_base), "%s",
+		        route_host_is_alias(host) ? host->canonical : host->name);
 		ask_tlsa(host, host->tlsa_base);
+	} else if (route_host_is_alias(host)) {
+		ask_alias(host);
 	} else {
 		finish(host);
 	}

@@ -8,7 +8,7 @@
 #include "net/worker.h"
 #include "smtpd/outbound/sts_find.h"
 
-#define ROUTE_HOSTS_AT_ONCE 3 /* each asks two or three questions */
+#define ROUTE_HOSTS_AT_ONCE 3 /* each asks two questions at once, and up to two more after them */
 #define ROUTE_OWN_MAX       64
 
 struct router {
@@ -23,8 +23,8 @@ struct host_query {
 	struct route_query *route;
 	char name[DNS_NAME_MAX + 1];
 	uint16_t preference;
-	bool name_is_secure; /* DNSSEC, or the admin said it */
-	struct dns_query *ipv4, *ipv6, *tlsa;
+	bool name_is_secure;                  /* DNSSEC, or the admin said it */
+	struct dns_query *ipv4, *ipv6, *tlsa; /* tlsa: also of the alias */
 	unsigned waiting;
 	bool started, done;
 	bool insecure, temporary; /* of any answer */
@@ -67,6 +67,7 @@ struct route_query {
 bool route_host_start(struct host_query *host);
 void route_host_cancel(struct host_query *host);
 void route_host_done(struct host_query *host);
+bool route_host_is_alias(const struct host_query *host);
 bool route_is_own(const struct router *router, const struct sockaddr *address);
 uint16_t route_port(const struct route_query *query);
 

@@ -145,6 +145,22 @@ def test_tlsa_without_dnssec_means_nothing(world):
     assert far.wait()[0].tls
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_dane_of_a_secure_alias_out_of_dnssec(world, right):
+    """RFC 7672 §2.2.3: the MX and its alias are signed, the zone that it leads to is not: the alias' own TLSA records hold, and its name is asked for."""
+    name, host = f"dane-alias-{right}.example".lower(), f"hoster-{right}.example".lower()
+    certificate = world.certificate(f"mx.{name}", ca=world.other_ca)
+    other = world.certificate(f"mx.{host}")
+    far = world.domain(host, secure=False, certificate=certificate if right else other)
+    world.zone.add(f"{name}. MX 10 mx.{name}.", f"mx.{name}. CNAME mx.{host}.", f"_{world.port}._tcp.mx.{name}. TLSA {tlsa(certificate[0])}")
+    world.zone.publish()
+    world.send(f"x@{name}")
+    if right:
+        assert far.wait()[0].tls
+    else:
+        held_back(world, f"x@{name}", far, "TLS", "certificate")
+
+
 def test_unusable_tlsa_still_asks_for_tls(world):
     """RFC 7672 §2.1: usage 0 and 1 are not for SMTP; but there is no going back to the clear."""
     name = "dane-unusable.example"

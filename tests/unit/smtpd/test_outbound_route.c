@@ -79,6 +79,26 @@ static const struct row rows[] = {
 	{ "alias2.test", DNS_MX, "10 i.test", true, DNS_OK, NULL },
 	{ "i.test", DNS_A, "192.0.2.9", true, DNS_OK, "bare.test" },
 	{ "_25._tcp.i.test", DNS_TLSA, "3 1 1", true, DNS_OK, NULL },
+	{ "alias3.test", DNS_MX, "10 j.test", true, DNS_OK, NULL }, /* a secure alias out of the signed zone */
+	{ "j.test", DNS_A, "192.0.2.10", false, DNS_OK, "unsigned.test" },
+	{ "j.test", DNS_CNAME, "unsigned.test", true, DNS_OK, NULL },
+	{ "_25._tcp.j.test", DNS_TLSA, "3 1 1", true, DNS_OK, NULL },
+	{ "_25._tcp.unsigned.test", DNS_TLSA, "0 0 1", true, DNS_OK, NULL }, /* nobody asks for these */
+	{ "alias4.test", DNS_MX, "10 k.test", true, DNS_OK, NULL },
+	{ "k.test", DNS_A, "192.0.2.11", false, DNS_OK, "unsigned.test" },
+	{ "k.test", DNS_CNAME, "unsigned.test", false, DNS_OK, NULL }, /* neither is this */
+	{ "_25._tcp.k.test", DNS_TLSA, "3 1 1", true, DNS_OK, NULL },
+	{ "alias5.test", DNS_MX, "10 l.test", true, DNS_OK, NULL },
+	{ "l.test", DNS_A, "192.0.2.12", false, DNS_OK, "unsigned.test" },
+	{ "l.test", DNS_CNAME, NULL, false, DNS_BOGUS, NULL },
+	{ "alias6.test", DNS_MX, "10 m.test", true, DNS_OK, NULL },
+	{ "m.test", DNS_A, "192.0.2.13", false, DNS_OK, "unsigned.test" },
+	{ "m.test", DNS_CNAME, "unsigned.test", true, DNS_OK, NULL },
+	{ "_25._tcp.m.test", DNS_TLSA, NULL, false, DNS_TEMPORARY, NULL },
+	{ "alias7.test", DNS_MX, "10 n.test", true, DNS_OK, NULL }, /* no TLSA */
+	{ "n.test", DNS_A, "192.0.2.14", false, DNS_OK, "unsigned.test" },
+	{ "n.test", DNS_CNAME, "unsigned.test", true, DNS_OK, NULL },
+	{ "alias8.test", DNS_MX, "10 j.test", false, DNS_OK, NULL }, /* the MX is not secure */
 	{ "sts.test", DNS_MX, "10 a.test", false, DNS_OK, NULL },
 	{ "sts.test", DNS_MX, "20 b.test", false, DNS_OK, NULL },
 	{ "ststest.test", DNS_MX, "10 b.test", false, DNS_OK, NULL },
@@ -153,6 +173,8 @@ static size_t encode(enum dns_type type, const char *data, uint8_t out[300])
 		return inet_pton(AF_INET, data, out) == 1 ? 4 : 0;
 	if (type == DNS_AAAA)
 		return inet_pton(AF_INET6, data, out) == 1 ? 16 : 0;
+	if (type == DNS_CNAME)
+		return put_name(out, data);
 	if (type == DNS_MX) {
 		uint64_t preference;
 		struct span in = span_of(data), word;
@@ -441,6 +463,12 @@ static const struct {
 	{ "tlsabogus.test", 0, ERR_TEMPORARY, "4.7.5", NULL },
 	{ "alias.test", 0, ERR_NONE, NULL, "h.test dane dane" },
 	{ "alias2.test", 0, ERR_NONE, NULL, "i.test dane dane" },
+	{ "alias3.test", 0, ERR_NONE, NULL, "j.test dane dane" },
+	{ "alias4.test", 0, ERR_NONE, NULL, "k.test may default" },
+	{ "alias5.test", 0, ERR_TEMPORARY, "4.7.5", NULL },
+	{ "alias6.test", 0, ERR_TEMPORARY, "4.7.5", NULL },
+	{ "alias7.test", 0, ERR_NONE, NULL, "n.test may default" },
+	{ "alias8.test", 0, ERR_NONE, NULL, "j.test may default" },
 	{ "sts.test", 0, ERR_NONE, NULL, "a.test verify mta-sts" }, /* b.test is not in the policy */
 	{ "ststest.test", 0, ERR_NONE, NULL, "b.test may default" },
 	{ "stsbad.test", 0, ERR_TEMPORARY, "4.7.5", NULL },
@@ -495,6 +523,11 @@ static void details(void **state)
 	assert_true(it->hosts[0].secure);
 	it = find("alias2.test", 0);
 	assert_string_equal(it->hosts[0].tlsa_base, "i.test"); /* ... or the name itself */
+	it = find("alias3.test", 0);
+	assert_string_equal(
+	        it->hosts[0].tlsa_base, "j.test"); /* ... which is the only one where the chain is not secure */
+	assert_int_equal(it->hosts[0].tlsa[0].ptr[0], 3);
+	assert_false(it->hosts[0].secure);
 	it = find("ststest.test", 0);
 	assert_true(it->sts_testing && it->hosts[0].sts_mismatch);
 }
@@ -620,6 +653,9 @@ static void no_time(void **state)
 		{ "dane.test", 2, ERR_TEMPORARY, "4.7.5" },   /* A */
 		{ "dane.test", 3, ERR_TEMPORARY, "4.7.5" },   /* AAAA, not TLSA */
 		{ "alias2.test", 4, ERR_TEMPORARY, "4.7.5" }, /* one TLSA of two */
+		{ "alias3.test", 2, ERR_TEMPORARY, "4.7.5" }, /* A, not its alias */
+		{ "alias4.test", 3, ERR_TEMPORARY, "4.7.5" },
+		{ "alias4.test", 4, ERR_NONE, "k.test may default" }, /* the alias is not secure */
 		{ "plain.test", 2, ERR_NONE, "a.test may default" },
 		{ "halfdane.test", 2, ERR_NONE, "d.test may default" },
 	};
