@@ -45,6 +45,14 @@ static bool sender_is_theirs(
 	return false;
 }
 
+bool accept_priority(int64_t account_id, struct mail_args *args)
+{
+	if (account_id != 0 || args->priority <= 0)
+		return false;
+	args->priority = 0;
+	return true;
+}
+
 typedef bool sender_check(const struct accept_context *, const struct sender_request *, struct error *);
 static sender_check *const sender_checks_now[] = { sender_size, sender_utf8 };
 static sender_check *const sender_checks[] = { sender_is_theirs };

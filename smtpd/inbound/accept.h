@@ -52,6 +52,8 @@ struct message_request {
 
 bool accept_sender_now(const struct accept_context *context, const struct sender_request *request, struct error *err);
 bool accept_sender(const struct accept_context *context, const struct sender_request *request, struct error *err);
+/* True: the priority that was asked for is not granted, and lowered (RFC 6710 §4.1: none above 0 to who is not known). */
+bool accept_priority(int64_t account_id, struct mail_args *args);
 /* For accounts; blocking. ERR_DISABLED. */
 bool accept_sender_options(
         const struct accept_context *context, int64_t account_id, struct sender_options *out, struct error *err);

@@ -197,14 +197,6 @@ static unsigned flags_of(const struct mail_args *mail, const struct prepared *pr
 	       (mail->by_trace ? QUEUE_BY_TRACE : 0);
 }
 
-/* RFC 6710 §5.1: a stranger may ask for less hurry, not for more. */
-static int priority_of(const struct delivery_request *request)
-{
-	int priority = request->mail->priority;
-
-	return request->account_id == 0 && priority > 0 ? 0 : priority;
-}
-
 static struct queue_entry entry_of(const struct delivery_request *request, const struct prepared *prepared)
 {
 	const struct mail_args *mail = request->mail;
@@ -216,11 +208,11 @@ static struct queue_entry entry_of(const struct delivery_request *request, const
 		.message_id = span_of(prepared->message_id),
 		.ret = (enum queue_return)mail->ret,
 		.flags = flags_of(mail, prepared),
-		.priority = priority_of(request),
+		.priority = mail->priority,
 		.created_ms = request->received_ms,
 		.not_before_ms = request->not_before_ms,
 		.expires_ms = begins + request->accept->settings->give_up_ms,
-		.deliver_by_ms = mail->by_mode == BY_NOT_SAID ? 0 : request->received_ms + 1000 * mail->by_seconds,
+		.deliver_by_ms = mail->deliver_by_ms,
 		.prefix = span_skip(buffer_span(&prepared->prefix), prepared->return_path_len),
 		.body = request->spool,
 	};

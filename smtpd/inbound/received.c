@@ -30,12 +30,14 @@ static struct span shown_helo(const struct trace *trace)
 	return fit && (trace->smtputf8 || utf8_is_ascii(trace->helo)) ? trace->helo : SPAN("unknown");
 }
 
-/* TCP-info = address-literal: an IPv6 address carries its tag (RFC 5321 §4.1.3). */
-static void append_peer(struct buffer *out, struct span peer)
+/* TCP-info = address-literal / ( Domain FWS address-literal ): an IPv6 address carries its tag (RFC 5321 §4.1.3). */
+static void append_peer(struct buffer *out, const struct trace *trace)
 {
 	size_t at;
+	bool named = domain_is_valid(trace->peer_name) && utf8_is_ascii(trace->peer_name);
 
-	buffer_printf(out, "([%s%.*s])", span_find(peer, ':', &at) ? "IPv6:" : "", SPAN_FMT(peer));
+	buffer_printf(out, "(%.*s%s[%s%.*s])", SPAN_FMT(named ? trace->peer_name : SPAN_EMPTY), named ? " " : "",
+	        span_find(trace->peer, ':', &at) ? "IPv6:" : "", SPAN_FMT(trace->peer));
 }
 
 bool trace_write_return_path(struct buffer *out, struct span sender)
@@ -55,7 +57,7 @@ static void append_from(struct buffer *out, const struct trace *trace)
 		return;
 	}
 	buffer_printf(out, "Received: from %.*s ", SPAN_FMT(shown_helo(trace)));
-	append_peer(out, trace->peer);
+	append_peer(out, trace);
 }
 
 bool trace_write_received(struct buffer *out, const struct trace *trace)
@@ -68,6 +70,8 @@ bool trace_write_received(struct buffer *out, const struct trace *trace)
 	/* Not in UTF-8 (RFC 6531 §3.7.3 allows it): a header that was ASCII may have to go to a server without SMTPUTF8. */
 	if (trace->recipient.len > 0 && utf8_is_ascii(trace->recipient))
 		buffer_printf(out, "\r\n\tfor <%.*s>", SPAN_FMT(trace->recipient));
+	if (trace->has_priority) /* RFC 6710 §4.1 (2), §7: an additional clause, so behind all others */
+		buffer_printf(out, " PRIORITY %d", trace->priority);
 	buffer_append_text(out, ";\r\n\t");
 	date_format(trace->unix_seconds, out);
 	buffer_append_text(out, "\r\n");

@@ -14,12 +14,15 @@ struct trace {
 	struct span sender;      /* of MAIL FROM, as sent; empty for "<>" */
 	struct span helo;        /* of EHLO or HELO, as sent */
 	struct span peer;        /* "192.0.2.1", "2001:db8::1" */
+	struct span peer_name;   /* what a proxy has found it to be called, and checked; or empty */
 	struct span hostname;    /* ours */
 	struct span id;          /* unique; also in the log and in the final reply */
 	struct span recipient;   /* as sent, only when there was just one (RFC 5321 §7.2); else empty */
 	struct span tls_version; /* empty without TLS */
 	struct span tls_cipher;
-	bool extended; /* EHLO was said */
+	bool has_priority; /* MT-PRIORITY was said */
+	int priority;      /* what it was found to be */
+	bool extended;     /* EHLO was said */
 	bool smtputf8;
 	bool authenticated;
 	bool lmtp;

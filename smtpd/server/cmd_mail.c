@@ -12,6 +12,16 @@ static void refuse_sender(struct smtp_session *s, const struct error *err)
 	session_end_message(s); /* RFC 5321 §4.1.4: the state stays as it was before MAIL */
 }
 
+/* RFC 6710 §4.1: a priority that is not taken over is said, with X.3.6 and the new one first. */
+static void accept_mail(struct smtp_session *s)
+{
+	if (s->transaction->lowered)
+		session_reply(s, 250, "2.3.6", "%d is the priority of your message: more is for who logs in",
+		        s->transaction->mail.priority);
+	else
+		session_reply(s, 250, "2.1.0", "sender OK");
+}
+
 static void check_sender(struct smtp_session *s)
 {
 	const struct accept_context *accept = &s->server->accept;
@@ -27,7 +37,7 @@ static void sender_checked(struct smtp_session *s)
 	if (s->job_error.code != ERR_NONE)
 		refuse_sender(s, &s->job_error);
 	else
-		session_reply(s, 250, "2.1.0", "sender OK");
+		accept_mail(s);
 }
 
 /* RFC 5321 §4.1.1.2. Whether the sender belongs to the login stands in the directory: only then a worker is asked. */
@@ -55,6 +65,7 @@ void cmd_mail(struct smtp_session *s, struct span args)
 		return;
 	}
 	transaction->envelope.keeps_links = s->port == PORT_DELIVER;
+	transaction->lowered = accept_priority(s->account_id, &transaction->mail);
 	session_begin(s, transaction);
 	request = request_of(s);
 	if (!accept_sender_now(&s->server->accept, &request, &err))
@@ -62,5 +73,5 @@ void cmd_mail(struct smtp_session *s, struct span args)
 	else if (s->account_id != 0)
 		session_work(s, WORKER_READ, check_sender, sender_checked);
 	else
-		session_reply(s, 250, "2.1.0", "sender OK");
+		accept_mail(s);
 }

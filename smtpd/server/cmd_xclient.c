@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What was not said stays as it was; what nobody knows gives no rights. False: that address has too many connections. */
 static bool take_address(struct smtp_session *s, struct xclient_args *args, struct error *err)
@@ -26,6 +27,15 @@ static bool take_address(struct smtp_session *s, struct xclient_args *args, stru
 	return true;
 }
 
+/* It belongs to the address: another one has none until it is said. Without memory the client has none: it is for people only. */
+static void take_name(struct smtp_session *s, const struct xclient_args *args)
+{
+	if (args->address_said == XCLIENT_NOT_SAID && args->name.said == XCLIENT_NOT_SAID)
+		return;
+	free(s->peer_name);
+	s->peer_name = args->name.said == XCLIENT_SAID ? strdup(args->name.value) : NULL;
+}
+
 /* The proxy's own EHLO that follows says nothing of the client. */
 static void take_words(struct smtp_session *s, const struct xclient_args *args)
 {
@@ -43,12 +53,13 @@ static void begin_anew(struct smtp_session *s, struct xclient_args *args, const 
 		session_reply(s, 421, "4.7.0", "too many connections, try again later");
 		return;
 	}
+	take_name(s, args);
 	session_greet_again(s);
 	take_words(s, args);
 	if (login != NULL)
 		session_log_in(s, login->id, span_of(login->address));
 	LOG(LOG_INFO, "smtp.xclient", LOG_NUMBER("session", s->id), LOG_TEXT("peer", conn_peer_text(s->conn)),
-	        LOG_TEXT("login", s->login));
+	        LOG_TEXT("name", s->peer_name == NULL ? "" : s->peer_name), LOG_TEXT("login", s->login));
 }
 
 /* --- a login that the proxy has checked ---------------------------------------------------------------------------- */

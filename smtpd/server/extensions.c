@@ -48,7 +48,7 @@ static void xclient_value(const struct smtp_session *s, struct buffer *out)
 	buffer_append_text(out, " " XCLIENT_ATTRIBUTES);
 }
 
-/* RFC 4865 §4: the longest, in seconds, and the moment that it comes to. */
+/* RFC 4865 §3: the longest, in seconds, and the moment that it comes to. */
 static void future_release_value(const struct smtp_session *s, struct buffer *out)
 {
 	(void)s;
@@ -89,7 +89,7 @@ static const struct smtp_extension {
 	{ "CHUNKING", always, NULL },                             /* RFC 3030 §2 */
 	{ "BINARYMIME", always, NULL },                           /* RFC 3030 §3 */
 	{ "REQUIRETLS", has_tls, NULL },                          /* RFC 8689 */
-	{ "FUTURERELEASE", is_submission, future_release_value }, /* RFC 4865 */
+	{ "FUTURERELEASE", is_submission, future_release_value }, /* RFC 4865 §4.2: nowhere else */
 	{ "DELIVERBY", has_queue, deliver_by_value },             /* RFC 2852 */
 	{ "MT-PRIORITY", has_queue, NULL },                       /* RFC 6710 */
 	{ "LIMITS", always, limits_value },                       /* RFC 9422 */

@@ -37,11 +37,12 @@ static void log_accepted(const struct smtp_session *s, const struct delivery_out
 
 	envelope_names(envelope, names, sizeof(names));
 	LOG(LOG_INFO, "smtp.accepted", LOG_NUMBER("session", s->id), LOG_TEXT("id", transaction->id),
-	        LOG_SPAN("peer", transaction->trace.peer), LOG_TEXT("login", s->login),
-	        LOG_TEXT("from", transaction->sender), LOG_TEXT("to", names),
+	        LOG_SPAN("peer", transaction->trace.peer), LOG_SPAN("name", transaction->trace.peer_name),
+	        LOG_TEXT("login", s->login), LOG_TEXT("from", transaction->sender), LOG_TEXT("to", names),
 	        LOG_NUMBER("recipients", envelope->rcpt_count), LOG_NUMBER("accounts", envelope->target_count),
 	        LOG_NUMBER("remote", envelope->remote_count), LOG_TEXT("queued", outcome->queued ? "yes" : "no"),
 	        LOG_NUMBER("already", outcome->already), LOG_NUMBER("size", transaction->size),
+	        LOG_NUMBER("priority", transaction->mail.priority), /* RFC 6710 §4.1 (3) */
 	        LOG_NUMBER("ms", clock_mono_ms() - transaction->started_ms));
 }
 
@@ -139,6 +140,7 @@ static void fill_trace(const struct smtp_session *s, struct transaction *t)
 		.sender = span_of(t->sender),
 		.helo = span_of(s->helo),
 		.peer = kept(conn_peer_text(s->conn), t->peer, sizeof(t->peer)),
+		.peer_name = s->peer_name == NULL ? SPAN_EMPTY : span_of(s->peer_name),
 		.hostname = span_of(s->server->settings.hostname),
 		.id = span_of(t->id),
 		.recipient = t->envelope.rcpt_count == 1 ? envelope_address(&t->envelope, 0) : SPAN_EMPTY,
@@ -147,6 +149,8 @@ static void fill_trace(const struct smtp_session *s, struct transaction *t)
 		.extended = s->proto_given ? s->esmtp_given : s->extended,
 		.lmtp = s->port == PORT_DELIVER,
 		.smtputf8 = t->mail.smtputf8,
+		.has_priority = t->mail.has_priority,
+		.priority = t->mail.priority,
 		.authenticated = s->account_id != 0,
 		.local = s->port == PORT_LOCAL,
 		.uid = s->uid,

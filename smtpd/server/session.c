@@ -40,6 +40,7 @@ static void session_release(struct smtp_session *s)
 	drop_transaction(s);
 	rcpt_job_free(&s->rcpt);
 	free(s->xclient);
+	free(s->peer_name);
 	buffer_free(&s->answer);
 	*s->link = s->next;
 	if (s->next != NULL)

@@ -108,6 +108,7 @@ struct smtp_session {
 	bool peer_unproven; /* the address that we see is the proxy's: nothing is allowed because of it */
 	bool may_xclient;
 	struct xclient_args *xclient; /* while its login is looked up */
+	char *peer_name; /* of the address, as the proxy has found and checked it (XCLIENT NAME); or NULL */
 
 	/* What the client said, or XCLIENT for it (then the client does not change it); forgotten at STARTTLS */
 	bool helo_given, proto_given, esmtp_given;

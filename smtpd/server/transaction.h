@@ -15,6 +15,7 @@ struct transaction {
 	char id[TRACE_ID_MAX];
 	int64_t started_ms; /* clock_mono_ms() */
 	struct mail_args mail;
+	bool lowered;                      /* mail.priority is not what the client asked for */
 	char sender[PATH_MAILBOX_MAX + 1]; /* what mail.sender's spans point into; "" for "<>" */
 	char envid[QUEUE_ENVID_MAX + 1];   /* what mail.envid points into */
 	struct sender_options options;     /* of who is logged in */

@@ -202,25 +202,29 @@ static bool rcpt_param_orcpt(struct rcpt_args *args, const struct smtp_param *pa
 
 /* ---- when (RFC 4865, RFC 2852) ---- */
 
-static bool hold(struct mail_args *args, int64_t until_ms, const struct smtp_offers *offers, struct error *err)
+/* RFC 4865 §4.2: one of the two, and not for longer than was announced. */
+static bool hold(struct mail_args *args, enum mail_hold how, int64_t until_ms, const struct smtp_offers *offers,
+        struct error *err)
 {
-	if (args->hold_until_ms != 0)
+	if (args->hold != HOLD_NOT_SAID)
 		return error_set(err, ERR_BAD_VALUE, "HOLDFOR and HOLDUNTIL exclude each other");
 	if (until_ms > offers->now_ms + (int64_t)SMTP_HOLD_MAX * 1000)
 		return error_set(
 		        err, ERR_BAD_VALUE, "a message can be held for at most %d days", SMTP_HOLD_MAX / 86400);
+	args->hold = how;
 	args->hold_until_ms = until_ms;
 	return true;
 }
 
+/* RFC 4865 §3: future-release-integer = %x31-39 *8DIGIT */
 static bool param_holdfor(
         struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
 {
 	uint64_t seconds;
 
-	if (!span_number(param->value, SMTP_BY_MAX, &seconds))
-		return error_set(err, ERR_BAD_VALUE, "bad HOLDFOR: expected a number of seconds");
-	return hold(args, offers->now_ms + (int64_t)seconds * 1000, offers, err);
+	if (!span_number(param->value, SMTP_BY_MAX, &seconds) || param->value.ptr[0] == '0')
+		return error_set(err, ERR_BAD_VALUE, "bad HOLDFOR: expected a number of seconds, 1 or more");
+	return hold(args, HOLD_FOR, offers->now_ms + (int64_t)seconds * 1000, offers, err);
 }
 
 static bool param_holduntil(
@@ -230,41 +234,54 @@ static bool param_holduntil(
 
 	if (!parse_date_time(param->value, &seconds))
 		return error_set(err, ERR_BAD_VALUE, "bad HOLDUNTIL: expected a time like 2026-11-21T12:00:00Z");
-	return hold(args, seconds * 1000, offers, err);
+	return hold(args, HOLD_UNTIL, seconds * 1000, offers, err);
 }
 
-/* RFC 2852 §4: by-time ";" by-mode [by-trace]; a time that is not to come makes no sense with R. */
-static bool param_by(struct mail_args *args, const struct smtp_param *param, struct error *err)
+/* RFC 2852 §4: by-time ";" by-mode [by-trace]; a time that is not to come is an error with R. §3: one that is shorter than was announced
+ * is refused with 55z. */
+static bool param_by(
+        struct mail_args *args, const struct smtp_param *param, const struct smtp_offers *offers, struct error *err)
 {
-	struct span rest = param->value;
-	uint64_t seconds;
+	struct span rest = param->value, digits;
+	uint64_t number;
+	int64_t seconds;
 	bool negative = span_take_char(&rest, '-');
 
 	if (!negative)
 		(void)span_take_char(&rest, '+');
-	if (!span_take_number64(&rest, SMTP_BY_MAX, &seconds) || !span_take_char(&rest, ';'))
+	if (!span_take_until(&rest, ';', &digits) || digits.len > 9 || !span_number(digits, SMTP_BY_MAX, &number))
 		return error_set(err, ERR_BAD_VALUE, "bad BY: expected seconds, a semicolon and R or N");
 	args->by_mode = span_take_word(&rest, "R") ? BY_RETURN : span_take_word(&rest, "N") ? BY_NOTIFY : BY_NOT_SAID;
 	args->by_trace = span_take_word(&rest, "T");
 	if (args->by_mode == BY_NOT_SAID || rest.len > 0)
 		return error_set(err, ERR_BAD_VALUE, "bad BY: expected seconds, a semicolon and R or N");
-	args->by_seconds = negative ? -(int64_t)seconds : (int64_t)seconds;
-	if (args->by_mode == BY_RETURN && args->by_seconds < SMTP_BY_RETURN_MIN)
-		return error_set(err, ERR_BAD_VALUE, "BY;R needs at least %d seconds", SMTP_BY_RETURN_MIN);
+	seconds = negative ? -(int64_t)number : (int64_t)number;
+	if (args->by_mode == BY_RETURN && seconds <= 0)
+		return error_set(err, ERR_BAD_VALUE, "BY with R needs a time that is to come");
+	if (args->by_mode == BY_RETURN && seconds < SMTP_BY_RETURN_MIN)
+		return error_set(err, ERR_UNSUPPORTED, "BY with R needs at least %d seconds", SMTP_BY_RETURN_MIN);
+	args->deliver_by_ms = offers->now_ms + seconds * 1000;
 	return true;
 }
 
-/* RFC 6710 §3: -9 to 9. What it is worth depends on who says it: inbound decides. */
+/* RFC 4865 §5.2.2: what may not go before it has to be there. */
+static bool times_fit(const struct mail_args *args, struct error *err)
+{
+	if (args->hold == HOLD_NOT_SAID || args->by_mode == BY_NOT_SAID || args->hold_until_ms <= args->deliver_by_ms)
+		return true;
+	return error_set(err, ERR_BAD_VALUE, "the message would be held for longer than BY leaves");
+}
+
+/* RFC 6710 §7: priority-value = (["-"] NZDIGIT) / "0". What it is worth depends on who says it (§4.1): inbound decides. */
 static bool param_priority(struct mail_args *args, const struct smtp_param *param, struct error *err)
 {
-	struct span rest = param->value;
-	bool negative = span_take_char(&rest, '-');
+	struct span digit = param->value;
+	bool negative = span_take_char(&digit, '-');
 	uint32_t value;
 
-	if (!negative)
-		(void)span_take_char(&rest, '+');
-	if (!span_take_number(&rest, 9, &value) || rest.len > 0)
-		return error_set(err, ERR_BAD_VALUE, "bad MT-PRIORITY: expected -9 to 9");
+	if (digit.len != 1 || !span_take_number(&digit, 9, &value) || (negative && value == 0))
+		return error_set(err, ERR_SYNTAX, "bad MT-PRIORITY: expected -9 to 9");
+	args->has_priority = true;
 	args->priority = negative ? -(int)value : (int)value;
 	return true;
 }
@@ -319,10 +336,10 @@ static const struct mail_param {
 	{ "RET", offers_queue, param_ret, NULL },                      /* RFC 3461 §4.3 */
 	{ "ENVID", offers_queue, param_envid, NULL },                  /* RFC 3461 §4.4 */
 	{ "REQUIRETLS", offers_requiretls, param_requiretls, NULL },   /* RFC 8689 §2 */
-	{ "BY", offers_queue, param_by, NULL },                        /* RFC 2852 §4 */
+	{ "BY", offers_queue, NULL, param_by },                        /* RFC 2852 §4 */
 	{ "MT-PRIORITY", offers_queue, param_priority, NULL },         /* RFC 6710 §3 */
-	{ "HOLDFOR", offers_future_release, NULL, param_holdfor },     /* RFC 4865 §5 */
-	{ "HOLDUNTIL", offers_future_release, NULL, param_holduntil }, /* RFC 4865 §5 */
+	{ "HOLDFOR", offers_future_release, NULL, param_holdfor },     /* RFC 4865 §3 */
+	{ "HOLDUNTIL", offers_future_release, NULL, param_holduntil }, /* RFC 4865 §3 */
 };
 
 static const struct rcpt_param {
@@ -383,7 +400,7 @@ bool parse_mail(struct span in, const struct smtp_offers *offers, struct mail_ar
 	for (size_t i = 0; i < count; i++)
 		if (!apply_mail_param(args, &params[i], offers, err))
 			return false;
-	return true;
+	return times_fit(args, err);
 }
 
 bool parse_rcpt(struct span in, const struct smtp_offers *offers, struct rcpt_args *args, struct error *err)

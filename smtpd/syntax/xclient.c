@@ -56,6 +56,11 @@ static bool take_text(struct span value, enum xclient_said said, struct xclient_
 	return said == XCLIENT_UNAVAILABLE || (value.len > 0 && span_copy(value, out->value, sizeof(out->value)));
 }
 
+static bool take_name(struct span value, enum xclient_said said, struct xclient_args *out)
+{
+	return take_text(value, said, &out->name);
+}
+
 static bool take_helo(struct span value, enum xclient_said said, struct xclient_args *out)
 {
 	return take_text(value, said, &out->helo);
@@ -66,27 +71,16 @@ static bool take_login(struct span value, enum xclient_said said, struct xclient
 	return take_text(value, said, &out->login);
 }
 
-static bool skip(struct span value, enum xclient_said said, struct xclient_args *out)
-{
-	(void)value;
-	(void)said;
-	(void)out;
-	return true;
-}
-
 static const struct attribute {
 	const char *name;
 	take_value *take;
 } attributes[] = {
-	{ "NAME", skip },
+	{ "NAME", take_name },
 	{ "ADDR", take_address },
 	{ "PORT", take_port },
 	{ "PROTO", take_proto },
 	{ "HELO", take_helo },
 	{ "LOGIN", take_login },
-	{ "DESTADDR", skip },
-	{ "DESTPORT", skip },
-	{ "REVERSE_NAME", skip },
 };
 
 /* --- the line ------------------------------------------------------------------------------------------------------ */

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define XCLIENT_ATTRIBUTES "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME" /* as EHLO announces them */
-#define XCLIENT_VALUE_MAX  255                                                              /* octets, decoded */
+#define XCLIENT_ATTRIBUTES "NAME ADDR PORT PROTO HELO LOGIN" /* as EHLO announces them, and no others are taken */
+#define XCLIENT_VALUE_MAX  255                               /* octets, decoded */
 
 enum xclient_said {
 	XCLIENT_NOT_SAID,
@@ -24,13 +24,12 @@ struct xclient_text {
 	char value[XCLIENT_VALUE_MAX + 1]; /* printable ASCII or UTF-8, without blanks */
 };
 
-/* NAME, REVERSE_NAME, DESTADDR and DESTPORT are read and not kept: nothing here depends on them. */
 struct xclient_args {
 	enum xclient_said address_said, port_said, proto_said;
 	struct sockaddr_storage address;
 	uint16_t port;
 	bool esmtp; /* PROTO */
-	struct xclient_text helo, login;
+	struct xclient_text name, helo, login;
 };
 
 /* 1*( SP name "=" xtext ), each name once. ERR_SYNTAX, ERR_BAD_VALUE. */

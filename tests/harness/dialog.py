@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from harness.site import DOMAIN, HOSTNAME, PASSWORD, PORTS
+from harness.site import DOMAIN, HOSTNAME, PASSWORD
 from harness.wire import TIMEOUT, Wire, WireError, plain_token
 
 C_LINE = re.compile(r"C(\+?)(?:\(([^)]*)\))?:(?: (.*))?$", re.S)
@@ -16,7 +16,7 @@ S_WORDS = {"has", "hasnt", "lines", "to"}
 DIRECTIVES = {  # name: (fewest arguments, most)
     "port": (1, 1), "session": (1, 1), "starttls": (0, 0), "tls": (0, 0), "login": (1, 2), "user": (1, 2),
     "deliver": (1, 1), "setting": (2, 99), "command": (1, 99), "restart": (0, 0), "split": (0, 0), "nosplit": (0, 0),
-    "pause": (1, 1), "silence": (1, 1), "timeout": (1, 1), "expect": (1, 1), "close": (0, 0),
+    "from": (1, 1), "pause": (1, 1), "silence": (1, 1), "timeout": (1, 1), "expect": (1, 1), "close": (0, 0),
 }
 
 
@@ -89,7 +89,7 @@ class Session:
 class Player:
     def __init__(self, site, port, steps, name="dialog"):
         self.site, self.steps, self.name = site, steps, name
-        self.port, self.timeout = port, TIMEOUT
+        self.port, self.source, self.timeout = port, None, TIMEOUT
         self.sessions, self.current = {}, "main"
         self.variables = {"hostname": HOSTNAME.encode(), "domain": DOMAIN.encode()}
         self.shown = []
@@ -125,7 +125,7 @@ class Player:
 
     def session(self):
         if self.current not in self.sessions:
-            wire = Wire(("127.0.0.1", self.site.ports[self.port]), timeout=self.timeout)
+            wire = Wire(("127.0.0.1", self.site.ports[self.port]), timeout=self.timeout, source=self.source)
             self.sessions[self.current] = Session(wire, self.port)
             if self.port in ("submissions", "pop3s", "imaps"):
                 wire.start_tls(self.site.ca.context(), HOSTNAME)
@@ -247,9 +247,12 @@ class Player:
     # --- directives
 
     def do_directive_port(self, step, index):
-        if step.options[0] not in PORTS:
+        if step.options[0] not in self.site.ports:
             raise WireError(f"no such port: {step.options[0]}")
         self.port = step.options[0]
+
+    def do_directive_from(self, step, index):
+        self.source = (step.options[0], 0)
 
     def do_directive_session(self, step, index):
         self.current = step.options[0]
@@ -309,7 +312,7 @@ class Player:
             wire.close()
 
     def do_directive_command(self, step, index):
-        self.show("!", self.site.posthouse(*step.options))
+        self.show("!", self.site.posthouse(*(self.expand(word).decode() for word in step.options)))
 
     def do_directive_restart(self, step, index):
         self.site.restart()

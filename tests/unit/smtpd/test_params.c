@@ -84,7 +84,7 @@ static const struct mail_case {
 	{ "FROM:<a@example.org> AUTH", EXTENDED | AUTH, ERR_BAD_VALUE, 0, 0 },
 	{ "FROM:<a@example.org> AUTH=<>", EXTENDED, ERR_UNSUPPORTED, 0, 0 },
 	{ "FROM:<a@example.org> REQUIRETLS", EXTENDED, ERR_UNSUPPORTED, 0, 0 }, /* RFC 8689 §2: no TLS here */
-	{ "FROM:<a@example.org> HOLDFOR=60", EXTENDED, ERR_UNSUPPORTED, 0, 0 }, /* RFC 4865 §4: not submission */
+	{ "FROM:<a@example.org> HOLDFOR=60", EXTENDED, ERR_UNSUPPORTED, 0, 0 }, /* RFC 4865 §4.2: not submission */
 	{ "FROM:<a@example.org> SIZE=1", 0, ERR_UNSUPPORTED, 0, 0 },            /* HELO has no parameters */
 	{ "FROM:<a@example.org> SIZE=1 size=2", EXTENDED, ERR_SYNTAX, 0, 0 },
 	{ "FROM:<a@example.org>SIZE=1", EXTENDED, ERR_SYNTAX, 0, 0 },
@@ -131,21 +131,37 @@ static const struct meaning_case {
 	        { .size = 0 }, ERR_BAD_VALUE },
 	{ "REQUIRETLS", { .requiretls = true } },
 	{ "REQUIRETLS=1", { .size = 0 }, ERR_BAD_VALUE },
-	{ "BY=300;R", { .by_mode = BY_RETURN, .by_seconds = 300 } },
-	{ "BY=+999999999;nt", { .by_mode = BY_NOTIFY, .by_seconds = 999999999, .by_trace = true } },
-	{ "BY=-60;N", { .by_mode = BY_NOTIFY, .by_seconds = -60 } },
+	{ "BY=300;R", { .by_mode = BY_RETURN, .deliver_by_ms = 1000300000 } },
+	{ "BY=+999999999;nt", { .by_mode = BY_NOTIFY, .deliver_by_ms = 1000999999000, .by_trace = true } },
+	{ "BY=-60;N", { .by_mode = BY_NOTIFY, .deliver_by_ms = 999940000 } },
+	{ "BY=0;N", { .by_mode = BY_NOTIFY, .deliver_by_ms = 1000000000 } },
 	{ "BY=-60;R", { .size = 0 }, ERR_BAD_VALUE }, /* RFC 2852 §4 */
-	{ "BY=10;R", { .size = 0 }, ERR_BAD_VALUE },  /* sooner than was announced */
+	{ "BY=0;R", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=10;R", { .size = 0 }, ERR_UNSUPPORTED }, /* §3: sooner than was announced, 55z */
 	{ "BY=1000000000;N", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=0000000300;N", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=;N", { .size = 0 }, ERR_BAD_VALUE },
+	{ "BY=--3;N", { .size = 0 }, ERR_BAD_VALUE },
 	{ "BY=300;X", { .size = 0 }, ERR_BAD_VALUE },
 	{ "BY=300;RTX", { .size = 0 }, ERR_BAD_VALUE },
 	{ "BY=300", { .size = 0 }, ERR_BAD_VALUE },
-	{ "MT-PRIORITY=+3", { .priority = 3 } },
+	{ "MT-PRIORITY=3", { .priority = 3 } },
+	{ "MT-PRIORITY=0", { .priority = 0 } },
 	{ "MT-PRIORITY=-9", { .priority = -9 } },
-	{ "MT-PRIORITY=10", { .size = 0 }, ERR_BAD_VALUE },
+	{ "MT-PRIORITY=10", { .size = 0 }, ERR_SYNTAX }, /* RFC 6710 §7, §4.1 (1) */
+	{ "MT-PRIORITY=+3", { .size = 0 }, ERR_SYNTAX },
+	{ "MT-PRIORITY=-0", { .size = 0 }, ERR_SYNTAX },
+	{ "MT-PRIORITY=03", { .size = 0 }, ERR_SYNTAX },
+	{ "MT-PRIORITY=-", { .size = 0 }, ERR_SYNTAX },
 	{ "MT-PRIORITY=", { .size = 0 }, ERR_SYNTAX },
-	{ "HOLDFOR=60", { .hold_until_ms = 1000060000 } },
-	{ "HOLDUNTIL=1970-01-13T00:00:00Z", { .hold_until_ms = 1036800000 } },
+	{ "HOLDFOR=60", { .hold = HOLD_FOR, .hold_until_ms = 1000060000 } },
+	{ "HOLDFOR=0", { .size = 0 }, ERR_BAD_VALUE }, /* RFC 4865 §3: %x31-39 *8DIGIT */
+	{ "HOLDFOR=060", { .size = 0 }, ERR_BAD_VALUE },
+	{ "HOLDFOR=600 BY=600;R",
+	        { .hold = HOLD_FOR, .hold_until_ms = 1000600000, .by_mode = BY_RETURN, .deliver_by_ms = 1000600000 } },
+	{ "HOLDFOR=601 BY=600;R", { .size = 0 }, ERR_BAD_VALUE }, /* §5.2.2 */
+	{ "BY=600;N HOLDUNTIL=1970-01-13T00:00:00Z", { .size = 0 }, ERR_BAD_VALUE },
+	{ "HOLDUNTIL=1970-01-13T00:00:00Z", { .hold = HOLD_UNTIL, .hold_until_ms = 1036800000 } },
 	{ "HOLDFOR=60 HOLDUNTIL=1970-01-13T00:00:00Z", { .size = 0 }, ERR_BAD_VALUE },
 	{ "HOLDFOR=2419201", { .size = 0 }, ERR_BAD_VALUE },
 	{ "HOLDUNTIL=2026-11-21T12:00:00Z", { .size = 0 }, ERR_BAD_VALUE },
@@ -169,8 +185,9 @@ static void test_meanings(void **state)
 			fail_msg("%s: got %s (%s)", c->params, error_name(err.code), err.reason);
 		if (ok && (args.ret != c->want.ret || !span_equal(args.envid, c->want.envid) ||
 		                  args.requiretls != c->want.requiretls || args.by_mode != c->want.by_mode ||
-		                  args.by_seconds != c->want.by_seconds || args.by_trace != c->want.by_trace ||
-		                  args.priority != c->want.priority || args.hold_until_ms != c->want.hold_until_ms))
+		                  args.deliver_by_ms != c->want.deliver_by_ms || args.hold != c->want.hold ||
+		                  args.by_trace != c->want.by_trace || args.priority != c->want.priority ||
+		                  args.hold_until_ms != c->want.hold_until_ms))
 			fail_msg("%s: means something else", c->params);
 	}
 }

@@ -63,6 +63,30 @@ static void test_tls_many_recipients_bounce(void **state)
 	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
 }
 
+/* RFC 5321 §4.4 TCP-info with a name, RFC 6710 §7 PRIORITY; a name that is none is left out. */
+static void test_named_and_in_a_hurry(void **state)
+{
+	struct trace trace = plain();
+
+	(void)state;
+	trace.peer_name = SPAN("spike.porcupine.org");
+	trace.has_priority = true;
+	trace.priority = -3;
+	expect(&trace, "Return-Path: <a@client.example>\r\n"
+	               "Received: from client.example (spike.porcupine.org [192.0.2.7])\r\n"
+	               "\tby mail.example.org with ESMTP\r\n"
+	               "\tid 0123456789abcdef\r\n"
+	               "\tfor <bob@example.org> PRIORITY -3;\r\n"
+	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
+	trace.peer_name = SPAN("spike)(porcupine.org");
+	trace.recipient = SPAN_EMPTY;
+	expect(&trace, "Return-Path: <a@client.example>\r\n"
+	               "Received: from client.example ([192.0.2.7])\r\n"
+	               "\tby mail.example.org with ESMTP\r\n"
+	               "\tid 0123456789abcdef PRIORITY -3;\r\n"
+	               "\tSat, 21 Nov 2026 10:41:08 +0000\r\n");
+}
+
 /* Where our users are is nobody's business. */
 static void test_submission_tells_no_address(void **state)
 {
@@ -171,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_tls_many_recipients_bounce),
+		cmocka_unit_test(test_named_and_in_a_hurry),
 		cmocka_unit_test(test_submission_tells_no_address),
 		cmocka_unit_test(test_a_program_of_this_machine),
 		cmocka_unit_test(test_odd_helo_is_not_copied),

@@ -102,6 +102,21 @@ static const struct session_case {
 	        "250;503 5.5.1;501 5.5.4;501 5.5.4;501 5.5.4;501 5.5.4;", true, 0, 0 },
 	{ "not here", PORT_MX, HELLO "EXPN x\r\nTURN\r\nSEND FROM:<a@b>\r\nXYZZY\r\n\r\n",
 	        "250;502 5.5.1;502 5.5.1;502 5.5.1;500 5.5.1;500 5.5.1;", true, 0, 0 },
+	{ "RFC 6710 §4.1: a stranger may ask for less hurry", PORT_MX,
+	        HELLO "MAIL FROM:<a@b> MT-PRIORITY=3\r\nRSET\r\nMAIL FROM:<a@b> MT-PRIORITY=-3\r\nRSET\r\n"
+	              "MAIL FROM:<a@b> MT-PRIORITY=0\r\nRSET\r\nMAIL FROM:<a@b> MT-PRIORITY=x\r\n",
+	        "250;250 2.3.6;250 2.0.0;250 2.1.0;250 2.0.0;250 2.1.0;250 2.0.0;501 5.5.2;", true, 0, 0 },
+	{ "RFC 6710 §4.1: who is known for more", PORT_SUBMIT_TLS,
+	        HELLO "AUTH PLAIN good\r\nMAIL FROM:<alice@example.test> MT-PRIORITY=3\r\n", "250;235 2.7.0;250 2.1.0;",
+	        true, 0, 0 },
+	{ "RFC 2852 §3, §4", PORT_MX,
+	        HELLO "MAIL FROM:<a@b> BY=120;R\r\nMAIL FROM:<a@b> BY=0;R\r\nMAIL FROM:<a@b> BY=-1;N\r\n",
+	        "250;555 5.5.4;501 5.5.4;250 2.1.0;", true, 0, 0 },
+	{ "RFC 4865 §4.2, §5.2.2", PORT_SUBMIT_TLS,
+	        HELLO
+	        "AUTH PLAIN good\r\nMAIL FROM:<alice@example.test> HOLDFOR=0\r\n"
+	        "MAIL FROM:<alice@example.test> HOLDFOR=601 BY=600;N\r\nMAIL FROM:<alice@example.test> HOLDFOR=600 BY=600;N\r\n",
+	        "250;235 2.7.0;501 5.5.4;501 5.5.4;250 2.1.0;", true, 0, 0 },
 	{ "no login on 25", PORT_MX, HELLO "AUTH PLAIN good\r\n", "250;502 5.5.1;", true, 0, 0 },
 	{ "HTTP", PORT_MX, "POST / HTTP/1.1\r\nHost: x\r\n" HELLO, "421 4.7.0;", false, 0, 0 },
 	{ "BDAT in two chunks", PORT_MX, HELLO ENVELOPE "BDAT 8\r\nS: x\r\n\r\nBDAT 7 LAST\r\n.body\r\nQUIT\r\n",

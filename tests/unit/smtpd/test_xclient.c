@@ -16,22 +16,25 @@
 #define A50  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A255 A50 A50 A50 A50 A50 "aaaaa"
 
-/* "addr=198.51.100.7 port=25 esmtp helo=x login=y"; "?" where it is not available. */
+/* "name=n addr=198.51.100.7 port=25 esmtp helo=x login=y"; "?" where it is not available. */
 static const struct xclient_case {
 	const char *input;
 	const char *want; /* NULL: refused */
 } cases[] = {
-	{ "NAME=spike.porcupine.org ADDR=168.100.189.2", "addr=168.100.189.2" },
-	{ "name=x addr=192.0.2.1 Port=25 proto=esmtp helo=h login=l", "addr=192.0.2.1 port=25 esmtp helo=h login=l" },
+	{ "NAME=spike.porcupine.org ADDR=168.100.189.2", "name=spike.porcupine.org addr=168.100.189.2" },
+	{ "name=x addr=192.0.2.1 Port=25 proto=esmtp helo=h login=l",
+	        "name=x addr=192.0.2.1 port=25 esmtp helo=h login=l" },
 	{ "PROTO=SMTP", "smtp" },
 	{ "ADDR=IPV6:2001:DB8::1", "addr=2001:db8::1" },
 	{ "ADDR=ipv6:::ffff:192.0.2.1", "addr=::ffff:192.0.2.1" },
 	{ "ADDR=[UNAVAILABLE] PORT=[unavailable] PROTO=[UNAVAILABLE] HELO=[TEMPUNAVAIL] LOGIN=[UNAVAILABLE] NAME=[TEMPUNAVAIL]",
-	        "addr=? port=? ?proto helo=? login=?" },
+	        "name=? addr=? port=? ?proto helo=? login=?" },
 	{ "HELO=a+3Db+2Bc", "helo=a=b+c" },
 	{ "HELO=" A255, "helo=" A255 },
 	{ "  PORT=0  ", "port=0" },
-	{ "DESTADDR=192.0.2.9 DESTPORT=587 REVERSE_NAME=[UNAVAILABLE]", "" },
+	{ "DESTADDR=192.0.2.9", NULL }, /* what is not announced is not taken */
+	{ "REVERSE_NAME=[UNAVAILABLE]", NULL },
+	{ "NAME=", NULL },
 	{ "", NULL },
 	{ "NAME", NULL },
 	{ "=x", NULL },
@@ -81,6 +84,7 @@ static void tell(const struct xclient_args *args, char *out, size_t size)
 	if (args->address_said == XCLIENT_SAID)
 		assert_non_null(inet_ntop(args->address.ss_family, bytes, address, sizeof(address)));
 	snprintf(port, sizeof(port), "%u", args->port);
+	at = add(out, at, size, "name=", args->name.said, args->name.value);
 	at = add(out, at, size, "addr=", args->address_said, address);
 	at = add(out, at, size, "port=", args->port_said, port);
 	if (args->proto_said == XCLIENT_SAID)
