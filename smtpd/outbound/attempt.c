@@ -197,12 +197,13 @@ static void conversion_failed(struct link *link, struct parcel *parcel)
 	fail(link, parcel, &outcome);
 }
 
-/* While it was converted. Another session, at once, but not for ever: a server may do that each time. */
+/* While it was converted. Another session, at once, but not for ever: a server may do that each time. One that dealt with a message before has
+ * its reasons, and this one is free. */
 static void session_ended(struct link *link, struct parcel *parcel)
 {
 	struct outcome outcome;
 
-	if (parcel->requeues++ < PARCEL_REQUEUES_MAX) {
+	if (link->messages > 0 || parcel->requeues++ < PARCEL_REQUEUES_MAX) {
 		lane_return(link->lane, parcel);
 		return;
 	}
@@ -291,6 +292,7 @@ static bool is_worn(const struct link *link)
 	const struct client_offer *offer = client_offer(link->client);
 
 	return link->messages >= RELAY_LINK_MESSAGES || (offer->mail_max > 0 && link->messages >= offer->mail_max) ||
+	       lane_session_is_full(link->lane, link->messages) ||
 	       clock_mono_ms() - link->opened_ms > RELAY_LINK_AGE_MS;
 }
 
@@ -316,6 +318,8 @@ void link_feed(struct link *link)
 		if (begin(link, parcel))
 			return;
 	}
+	if (lane_session_is_full(lane, link->messages))
+		lane_session_done(lane);
 	link_quit(link);
 	lane_pump(lane); /* a new one, when something waits */
 }
@@ -417,10 +421,13 @@ void link_sent(struct link *link, const struct client_reply *replies, size_t cou
 			link_feed(link);
 		return;
 	}
-	/* The session is over. One that had worked before may have been closed for its age: once more, at once, unless the message may have
-	 * been taken. */
-	if (link->messages > 1 && !lost && parcel->requeues < PARCEL_REQUEUES_MAX &&
-	        !link->relay->scheduler->draining) {
+	/* The session is over. One that had worked before may have been closed for its age, or for what it took: once more, at once, unless
+	 * the message may have been taken. */
+	if (link->messages > 1 && client_took_nothing(link->client)) {
+		lane_closed_after(lane, link->messages - 1);
+		lane_return(lane, parcel);
+	} else if (link->messages > 1 && !lost && parcel->requeues < PARCEL_REQUEUES_MAX &&
+	           !link->relay->scheduler->draining) {
 		parcel->requeues++;
 		lane_return(lane, parcel);
 	} else if (!lane_strike(lane, parcel, &parcel->fates[0].outcome)) {

@@ -400,6 +400,11 @@ void client_send(struct client *client, const struct client_message *message)
 	client_check(client);
 }
 
+bool client_took_nothing(const struct client *client)
+{
+	return client->state == CLIENT_OVER && client->envelope.answered == 0;
+}
+
 void client_quit(struct client *client)
 {
 	if (client->state != CLIENT_READY) {

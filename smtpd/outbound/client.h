@@ -87,6 +87,8 @@ const struct client_offer *client_offer(const struct client *client);
 const struct conn *client_conn(const struct client *client); /* TLS version, verified; valid until on_closed */
 void client_send(
         struct client *client, const struct client_message *message); /* in READY only; lives until on_sent() */
+/* In on_sent(): the session ended before the server had answered MAIL (or with 421): it has seen nothing of this message. */
+bool client_took_nothing(const struct client *client);
 void client_quit(struct client *client);  /* in READY: QUIT, then on_closed(); any other time: at once */
 void client_abort(struct client *client); /* at once; on_closed() comes */
 

@@ -183,6 +183,29 @@ void lane_effect(struct lane *lane, enum outcome_effect effect)
 		lane->limit = most;
 }
 
+/* --- how much a session takes ------------------------------------------------------------------------------------ */
+
+void lane_closed_after(struct lane *lane, unsigned messages)
+{
+	CHECK(messages > 0);
+	if (lane->session_max == 0 || messages < lane->session_max)
+		lane->session_max = messages;
+	lane->session_ends = 0;
+}
+
+bool lane_session_is_full(const struct lane *lane, unsigned messages)
+{
+	return lane->session_max > 0 && messages >= lane->session_max;
+}
+
+void lane_session_done(struct lane *lane)
+{
+	if (++lane->session_ends < RELAY_SESSIONS_TRUSTED)
+		return;
+	lane->session_ends = 0;
+	lane->session_max = 2 * lane->session_max < RELAY_LINK_MESSAGES ? 2 * lane->session_max : 0;
+}
+
 /* --- the route --------------------------------------------------------------------------------------------------- */
 
 static void on_route(void *arg, const struct route_result *result)

@@ -11,7 +11,11 @@
  *
  * While it is DOWN, what was due at the failure shares its fate without a try of its own (10,000 messages cost one connection), what is new waits
  * until retry_at. Limits: one link until it WORKS, then RELAY_START_LIMIT, one more after as many successes as there are links, half
- * after a 421, a timeout or a lost connection; at most connections_per_destination. Thread: the loop's. */
+ * after a 421, a timeout or a lost connection; at most connections_per_destination.
+ *
+ * Some servers take so many messages a connection and close it when the next one comes. That costs the message nothing, and is learned: sessions
+ * end after as many, as if the server had said MAILMAX (RFC 9422). After RELAY_SESSIONS_TRUSTED of such sessions twice as many are tried: it may
+ * have been a restart. Nothing loops: a message goes back for nothing only when its session has dealt with another one before. Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_LANE_H
 #define SMTPD_OUTBOUND_LANE_H
 
@@ -34,7 +38,9 @@ struct lane {
 	bool works; /* a message was answered */
 	bool slow;  /* the last answer took RELAY_STALL_MS or more */
 	unsigned limit, successes;
-	unsigned strikes; /* messages that a session did not take, one after the other */
+	unsigned session_max;  /* messages that a session takes, as learned; 0: as many as we like */
+	unsigned session_ends; /* sessions that ended there since it was learned */
+	unsigned strikes;      /* messages that a session did not take, one after the other */
 	/* when it is down */
 	bool down;
 	struct outcome failure;
@@ -59,6 +65,9 @@ void lane_link_failed(struct lane *lane, struct link *link); /* no host was read
 void lane_effect(struct lane *lane, enum outcome_effect effect);
 /* The session took nothing of it. True: too often now, the lane is down and the parcel has gone with it. */
 bool lane_strike(struct lane *lane, struct parcel *parcel, const struct outcome *outcome);
+void lane_closed_after(struct lane *lane, unsigned messages); /* a session, by the server, when the next one came */
+bool lane_session_is_full(const struct lane *lane, unsigned messages);
+void lane_session_done(struct lane *lane); /* one that was full */
 void lane_drop_waiting(struct lane *lane); /* the relay ends: they stay in the queue */
 unsigned lane_flags(const struct queue_message *message);
 

@@ -144,7 +144,7 @@ static struct link *find_idle(struct scheduler *scheduler, const struct lane *la
 {
 	for (struct link *link = scheduler->links; link != NULL; link = link->next)
 		if (link->state == LINK_IDLE && client_is_ready(link->client) && strcmp(link->key, key) == 0 &&
-		        !link_refuses(link, lane))
+		        !link_refuses(link, lane) && !lane_session_is_full(lane, link->messages))
 			return link;
 	return NULL;
 }

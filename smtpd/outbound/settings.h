@@ -21,14 +21,15 @@ struct relay_settings {
 };
 
 /* Connections */
-#define RELAY_CONNECT_MS    30000 /* until connected; RFC 5321 §4.5.3.2 leaves it to us */
-#define RELAY_UNPROVEN_MAX  500   /* of destinations that have not answered a message yet; they cost little */
-#define RELAY_STALLED_MAX   1000  /* of slow destinations */
-#define RELAY_STALL_MS      5000
-#define RELAY_IDLE_MS       5000 /* an idle connection is kept so long for the next message */
-#define RELAY_IDLE_MAX      100
-#define RELAY_LINK_MESSAGES 1000   /* over one connection, then a new one */
-#define RELAY_LINK_AGE_MS   600000 /* the same */
+#define RELAY_CONNECT_MS       30000 /* until connected; RFC 5321 §4.5.3.2 leaves it to us */
+#define RELAY_UNPROVEN_MAX     500   /* of destinations that have not answered a message yet; they cost little */
+#define RELAY_STALLED_MAX      1000  /* of slow destinations */
+#define RELAY_STALL_MS         5000
+#define RELAY_IDLE_MS          5000 /* an idle connection is kept so long for the next message */
+#define RELAY_IDLE_MAX         100
+#define RELAY_LINK_MESSAGES    1000   /* over one connection, then a new one */
+#define RELAY_SESSIONS_TRUSTED 10     /* of a server that closes after so many messages, until more are tried */
+#define RELAY_LINK_AGE_MS      600000 /* the same */
 /* One whose last outcome the disk does not take; servers wait five minutes (RFC 5321 §4.5.3.2.7). */
 #define RELAY_WRITING_MS    240000
 #define RELAY_ADDRESSES_MAX 12 /* tried in one go, over all hosts (RFC 5321 §5.1: at least two) */

@@ -31,6 +31,7 @@ struct script {
 	const char *replies; /* what became of the recipients: codes, "-" for 0; NULL: nothing was sent */
 	const char *why;     /* the end of the session contains this */
 	const char *data;    /* what the message looked like on the wire */
+	bool unused;         /* the last message was not looked at */
 	bool lost, tls_failed, must_tls, lmtp, login, large, one_by_one, again, smtputf8;
 };
 
@@ -50,7 +51,7 @@ struct world {
 	struct buffer seen; /* by the far end */
 	char problem[400];
 	char replies[100], why[CLIENT_REPLY_TEXT + 1];
-	bool lost, tls_failed, was_sent, closed, sent_twice;
+	bool unused, lost, tls_failed, was_sent, closed, sent_twice;
 };
 
 /* ---- the far end ---- */
@@ -181,6 +182,7 @@ static void on_sent(void *arg, const struct client_reply *replies, size_t count,
 	for (size_t i = 0; i < count; i++)
 		at += snprintf(at, 8, replies[i].code == 0 ? "- " : "%u ", replies[i].code);
 	world->lost = lost;
+	world->unused = client_took_nothing(world->client);
 	if (world->script->again && !world->was_sent) {
 		world->was_sent = true;
 		send_it(world);
@@ -298,6 +300,8 @@ static void play(const struct script *script)
 		fail_msg("%s: replies %s", script->name, world.replies);
 	if (script->why != NULL && strstr(world.why, script->why) == NULL)
 		fail_msg("%s: ended with %s", script->name, world.why);
+	if (world.unused != script->unused)
+		fail_msg("%s: unused %d", script->name, world.unused);
 	if (world.lost != script->lost || world.tls_failed != script->tls_failed)
 		fail_msg("%s: lost %d, tls failed %d", script->name, world.lost, world.tls_failed);
 	if (script->data != NULL && strcmp(script->data, "unreadable") != 0 &&
@@ -362,6 +366,13 @@ static const struct script scripts[] = {
 	                ENVELOPE, "S 250 ok", "S 250 ok", "S 250 ok", "S 550 ok", "S 354 go", "D", "S 250 ok",
 	                "C QUIT\r\n" },
 	        "250 250 550 ", "", .again = true },
+	{ "one message a connection: closed at the next",
+	        { PIPED, ENVELOPE, "S 250 ok", "S 250 ok", "S 250 ok", "S 250 ok", "S 354 go", "D", "S 250 ok", "X" },
+	        "- - - ", "closed the connection", .again = true, .unused = true },
+	{ "one message a connection: 421 to the next",
+	        { PIPED, ENVELOPE, "S 250 ok", "S 250 ok", "S 250 ok", "S 250 ok", "S 354 go", "D", "S 250 ok",
+	                "C MAIL", "S 421 4.7.0 enough", "X" },
+	        "421 421 421 ", "421 4.7.0 enough", .again = true, .unused = true },
 	{ "lost behind the end of data",
 	        { PIPED, ENVELOPE, "S 250 ok", "S 250 ok", "S 550 no", "S 250 ok", "S 354 go", "D", "X" }, "- 550 - ",
 	        "closed the connection", .lost = true },

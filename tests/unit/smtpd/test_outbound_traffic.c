@@ -48,7 +48,8 @@ enum far_kind {
 	FAR_SLOW,    /* takes 20 s for each message */
 	FAR_BUSY,    /* 421 at the greeting */
 	FAR_SAYS_NO, /* 550 to each recipient */
-	FAR_TIRED,   /* 421 after three messages */
+	FAR_TIRED,   /* 421 after `patience` messages of a session */
+	FAR_ABRUPT,  /* closes instead */
 	FAR_FEW,     /* 452 after two recipients */
 	FAR_DROPS,   /* closes at each message */
 	FAR_UNKNOWN, /* its domain has no route now */
@@ -60,6 +61,7 @@ enum far_kind {
 static struct far {
 	char domain[QUEUE_DOMAIN_MAX + 1];
 	enum far_kind kind;
+	unsigned patience;
 	const char *mx[2]; /* domains of other fars, which get the mail of this one; NULL: itself */
 	unsigned dials, connected, most_connected, taken, quits;
 	int64_t last_ms;
@@ -83,6 +85,7 @@ static struct far *add_far(const char *domain, enum far_kind kind)
 	memset(far, 0, sizeof(*far));
 	(void)snprintf(far->domain, sizeof(far->domain), "%s", domain);
 	far->kind = kind;
+	far->patience = 3;
 	return far;
 }
 
@@ -296,6 +299,7 @@ struct client {
 	int64_t at_ms; /* when the next thing happens */
 	bool tls, tls_failed;
 	unsigned sent;
+	bool unused;                      /* the last message was not looked at */
 	int64_t said_250[QUEUE_TAKE_MAX]; /* to the last message: recipients */
 	size_t said_count;
 	struct client_offer offer;
@@ -455,6 +459,11 @@ void client_abort(struct client *client)
 		over(client, 0);
 }
 
+bool client_took_nothing(const struct client *client)
+{
+	return client->state == C_OVER && client->unused;
+}
+
 static struct client_reply reply_for(struct client *client, size_t i)
 {
 	const struct queue_rcpt *rcpt = &client->message->message->recipients[i];
@@ -465,7 +474,7 @@ static struct client_reply reply_for(struct client *client, size_t i)
 	case FAR_LATER: return (struct client_reply) { 450, "4.2.0", "450 later" };
 	case FAR_BAD_TLS: return (struct client_reply) { 530, "5.7.0", "530 Must issue a STARTTLS command first" };
 	case FAR_TIRED:
-		if (client->sent >= 3)
+		if (client->sent >= client->far->patience)
 			return (struct client_reply) { 421, "4.3.2", "421 enough" };
 		break;
 	case FAR_FEW:
@@ -486,12 +495,14 @@ static void answer_message(struct client *client)
 {
 	size_t count = client->message->message->recipient_count;
 	struct client_reply replies[QUEUE_TAKE_MAX] = { { .code = 0 } };
-	bool drops = client->far->kind == FAR_DROPS || client->state == C_OVER;
+	bool tired = client->far->kind == FAR_ABRUPT && client->sent >= client->far->patience;
+	bool drops = client->far->kind == FAR_DROPS || client->state == C_OVER || tired;
 
 	for (size_t i = 0; i < count; i++)
 		replies[i] = drops ? (struct client_reply) { .text = "lost" } : reply_for(client, i);
 	client->message = NULL;
 	client->sent++;
+	client->unused = tired || replies[0].code == 421;
 	if (drops || replies[0].code == 421)
 		over(client, replies[0].code);
 	else
@@ -1144,6 +1155,39 @@ static void tired(void **state)
 	assert_true(far->dials >= 20);
 }
 
+/* A server that takes one message a connection, and closes, or says 421, when the next comes: with much waiting that costs no try, few connections
+ * more than messages, and is forgotten when it was only a restart. */
+static void one_a_connection(void **state)
+{
+	static const enum far_kind kinds[] = { FAR_TIRED, FAR_ABRUPT };
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		struct far *far;
+		unsigned before;
+
+		if (k > 0) {
+			teardown(state);
+			(void)setup(state);
+		}
+		far = add_far("one.test", kinds[k]);
+		far->patience = 1;
+		for (int i = 0; i < 300; i++)
+			add_rows("one.test", 1);
+		run_for(20000);
+		for (size_t i = 0; i < row_count; i++)
+			assert_true(rows[i].gone && rows[i].delivered == 1 && rows[i].attempts == 0);
+		assert_in_range(far->dials, 300, 360); /* some find out, one in RELAY_SESSIONS_TRUSTED looks again */
+		far->kind = FAR_GOOD;
+		before = far->dials;
+		for (int i = 0; i < 2000; i++)
+			add_rows("one.test", 1);
+		hint();
+		run_for(30000);
+		assert_int_equal(far->taken, 2300);
+		assert_true(far->dials - before < 200);
+	}
+}
+
 static void few_recipients(void **state)
 {
 	(void)state;
@@ -1418,6 +1462,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(said_no, setup, teardown),
 		cmocka_unit_test_setup_teardown(said_no_to_thousands, setup, teardown),
 		cmocka_unit_test_setup_teardown(tired, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_a_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_recipients, setup, teardown),
 		cmocka_unit_test_setup_teardown(drops, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
