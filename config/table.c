@@ -92,7 +92,7 @@ const struct setting setting_table[] = {
 	        "Networks of load balancers: connections from there begin with a PROXY protocol header (version 2) on the SMTP ports, "
 	        "or are closed." },
 	{ "smtp", "etrn_domains", &type_domains, "", MEMBER(smtp.etrn_domains), 0, 0, NULL,
-	        "Domains whose queue a client may start by ETRN (RFC 1985), separated by blanks." },
+	        "Domains whose queue a client may start by ETRN (RFC 1985), separated by blanks; ETRN @domain starts all below one of them too." },
 	{ "smtp", "expn", &type_bool, "no", MEMBER(smtp.expn), 0, 0, NULL,
 	        "Answer EXPN (the addresses of an alias) to users who have logged in." },
 

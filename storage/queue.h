@@ -196,8 +196,9 @@ bool queue_tidy(struct queue *queue, int64_t now_ms, struct error *err);
 /* --- the admin's side --- */
 
 struct queue_filter {
-	struct span trace;     /* one message; empty: any */
-	struct span sender;    /* exactly, or "@domain"; empty: any. "<>" for the null sender */
+	struct span trace; /* one message; empty: any */
+	struct span
+	        sender; /* exactly, or "@domain", or ".domain" (all below it); empty: any. "<>" for the null sender */
 	struct span recipient; /* the same */
 	int held;              /* -1: any, 0: waiting, 1: held */
 	bool tried;            /* only those that were tried before: ETRN may not end somebody's undo time */

@@ -9,21 +9,21 @@
 /* A filter in the form that QUEUE_FIND takes, see queue_sql.h. */
 struct finder {
 	struct value values[13];
-	char domain[DOMAIN_MAX + 1];
-	bool nothing; /* it is known that nothing is found */
+	char domain[1 + DOMAIN_MAX + 1]; /* "one.test", or ".one.test" for all below it */
+	bool nothing;                    /* it is known that nothing is found */
 };
 
 enum { AFTER, UP_TO, HELD, ATTEMPTS, RCPT_HOW, RCPT, RCPT_DOMAIN, MESSAGE_HOW, SENDER_HOW, SENDER, OLDER, LIMIT, SKIP };
 enum { ANY, EXACTLY, ENDS_WITH };
 
-/* The address of a filter: "", "user@domain", "@domain" or "<>". */
+/* The address of a filter: "", "user@domain", "@domain", ".domain" or "<>". */
 static int how_of(struct span *address)
 {
 	if (address->len == 0)
 		return ANY;
 	if (span_equal(*address, SPAN("<>")))
 		*address = SPAN("");
-	return address->len > 0 && address->ptr[0] == '@' ? ENDS_WITH : EXACTLY;
+	return address->len > 0 && (address->ptr[0] == '@' || address->ptr[0] == '.') ? ENDS_WITH : EXACTLY;
 }
 
 static bool message_of(struct database *database, struct span trace, int64_t *id, bool *found, struct error *err)
@@ -44,13 +44,14 @@ static bool message_of(struct database *database, struct span trace, int64_t *id
 /* Recipients of a domain are found by it in any form, when it is one: also where the address has it in another. */
 static struct span lane_domain(struct finder *finder, struct span recipient)
 {
+	size_t size = sizeof(finder->domain) - 1;
 	struct error err;
 
-	if (recipient.len > 1 && domain_key(span_skip(recipient, 1), finder->domain, sizeof(finder->domain), &err))
-		return span_of(finder->domain);
-	return recipient.len > 1 && span_copy(span_skip(recipient, 1), finder->domain, sizeof(finder->domain))
-	               ? span_of(finder->domain) /* an address literal */
-	               : SPAN("?");              /* no lane has that name */
+	if (recipient.len < 2 || (!domain_key(span_skip(recipient, 1), finder->domain + 1, size, &err) &&
+	                                 !span_copy(span_skip(recipient, 1), finder->domain + 1, size)))
+		return SPAN("?"); /* no lane has that name; an address literal has its own */
+	finder->domain[0] = '.';
+	return span_of(finder->domain + (recipient.ptr[0] == '.' ? 0 : 1));
 }
 
 static bool finder_init(

@@ -12,14 +12,15 @@
 	"recipient_id, kind, address, account_id, folder, orcpt, notify, op_id, attempts, next_attempt, warned, held, reply "
 
 /* ?1 after this recipient, ?2 up to this one, ?3 held or -1, ?4 attempts at least; ?5 ?6 ?7 how, address, its domain;
- * ?8 is the message looked at, ?9 ?10 how, sender, ?11 created before or 0; ?12 ?13 limit and offset.
+ * (".one.test": those below it); ?8 is the message looked at, ?9 ?10 how, sender, ?11 created before or 0; ?12 ?13 limit and offset.
  * how: 0 any, 1 exactly, 2 ends with. The message is not read when nothing is asked of it. */
 #define QUEUE_FIND_SQL                                                                                                 \
 	"SELECT recipient_id FROM recipient WHERE recipient_id > ?1 AND recipient_id <= ?2 "                           \
 	"AND (?3 < 0 OR held = ?3) AND attempts >= ?4 "                                                                \
 	"AND CASE ?5 WHEN 0 THEN 1 WHEN 1 THEN address = ?6 COLLATE NOCASE "                                           \
 	"ELSE substr(address, -length(?6)) = ?6 COLLATE NOCASE OR "                                                    \
-	"lane_id IN (SELECT lane_id FROM lane WHERE domain = ?7) END "                                                 \
+	"lane_id IN (SELECT lane_id FROM lane WHERE domain = ?7 "                                                      \
+	"OR (substr(?7, 1, 1) = '.' AND substr(domain, -length(?7)) = ?7)) END "                                       \
 	"AND CASE ?8 WHEN 0 THEN 1 ELSE EXISTS (SELECT 1 FROM message WHERE message_id = recipient_id >> 14 "          \
 	"AND CASE ?9 WHEN 0 THEN 1 WHEN 1 THEN sender = ?10 COLLATE NOCASE "                                           \
 	"ELSE substr(sender, -length(?10)) = ?10 COLLATE NOCASE END AND (?11 = 0 OR created < ?11)) END "              \

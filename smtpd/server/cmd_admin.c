@@ -95,43 +95,60 @@ static bool is_etrn_domain(const struct smtp_session *s, struct span domain)
 	return false;
 }
 
+/* The question: "@domain", or ".domain" for that and all below it. */
+static void start_part(struct smtp_session *s, char first)
+{
+	struct queue_filter filter = { .recipient = span_of(s->question), .tried = true }; /* undo times stay */
+	uint64_t number = 0;
+
+	s->question[0] = first;
+	(void)queue_retry(s->server->accept.queue, &filter, clock_wall_ms(), &number, &s->job_error);
+	s->number += number;
+}
+
 static void start_queue(struct smtp_session *s)
 {
-	const struct queue_filter filter = { .recipient = span_of(s->question), .tried = true }; /* undo times stay */
+	bool below = s->question[0] == '.';
 
 	s->number = 0;
-	(void)queue_retry(s->server->accept.queue, &filter, clock_wall_ms(), &s->number, &s->job_error);
+	start_part(s, '@');
+	if (below && s->job_error.code == ERR_NONE)
+		start_part(s, '.');
 }
 
 static void queue_started(struct smtp_session *s)
 {
+	const char *domain = s->question + 1, *below = s->question[0] == '.' ? " and below" : "";
+
 	if (s->job_error.code != ERR_NONE) /* RFC 1985 §5.3: 458 unable to queue messages for node */
 		session_reply(s, 458, "4.3.0", "the queue cannot be started now");
 	else if (s->number == 0)
-		session_reply(s, 251, "2.0.0", "no messages wait for %s", s->question + 1);
+		session_reply(s, 251, "2.0.0", "no messages wait for %s%s", domain, below);
 	else
-		session_reply(s, 253, "2.0.0", "%llu recipients at %s are tried now", (unsigned long long)s->number,
-		        s->question + 1);
+		session_reply(s, 253, "2.0.0", "%llu recipients at %s%s are tried now", (unsigned long long)s->number,
+		        domain, below);
 }
 
-/* RFC 1985 §5.2: "@domain" is the domain with all below it, which our queue keeps apart; "#name" another sort of queue. */
+/* RFC 1985 §5: "@domain" is the domain with all below it; "#name" would be another sort of queue, of which there is none. */
 void cmd_etrn(struct smtp_session *s, struct span args)
 {
+	struct span domain = args;
+	bool below = span_take_char(&domain, '@');
+
 	if (!session_offers_etrn(s)) {
 		cmd_not_here(s, args);
 		return;
 	}
-	if (span_starts(args, SPAN("@")) || span_starts(args, SPAN("#")) || !domain_is_valid(args) ||
-	        args.len + 2 > sizeof(s->question)) {
-		session_bad_command(s, 501, "5.5.4", "expected ETRN domain");
+	if (!domain_is_valid(domain) || domain.len + 2 > sizeof(s->question)) {
+		session_bad_command(s, 501, "5.5.4", "expected ETRN domain or ETRN @domain");
 		return;
 	}
-	if (!is_etrn_domain(s, args)) { /* RFC 1985 §5.3 */
+	if (!is_etrn_domain(s, domain)) { /* RFC 1985 §5.3 */
 		session_reply(s, 459, "4.7.1", "this queue may not be started from here");
 		return;
 	}
-	s->question[0] = '@';
-	(void)span_copy(args, s->question + 1, sizeof(s->question) - 1);
+	s->question[0] = below ? '.' : '@';
+	(void)span_copy(domain, s->question + 1, sizeof(s->question) - 1);
 	for (char *c = s->question; *c != '\0'; c++)
 		*c = ascii_lower(*c); /* as the queue has it */
 	session_work(s, WORKER_WRITE, start_queue, queue_started);

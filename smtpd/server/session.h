@@ -135,7 +135,7 @@ struct smtp_session {
 	void (*job_run)(struct smtp_session *s);
 	void (*job_done)(struct smtp_session *s);
 	struct error job_error;
-	char question[PATH_MAILBOX_MAX + 1]; /* what a job of EXPN or ETRN is about, and what it found */
+	char question[PATH_MAILBOX_MAX + 1]; /* what a job of EXPN or ETRN (cmd_admin.c) is about, and what it found */
 	struct buffer answer;
 	uint64_t number;
 

@@ -337,7 +337,9 @@ def test_etrn(site):
         assert wire.smtp("ETRN example.org", 251).startswith("251 ")
         assert wire.smtp("ETRN Example.ORG", 251)
         assert wire.smtp("ETRN foreign.example", 459)
-        assert wire.smtp("ETRN @example.org", 501)
+        assert wire.smtp("ETRN @example.org", 251)
+        assert wire.smtp("ETRN @mx.example.org", 459)
+        assert wire.smtp("ETRN @", 501)
         assert wire.smtp("ETRN", 501)
         wire.smtp("MAIL FROM:<a@b.example>", 250)
         wire.smtp("ETRN example.org", 503)
@@ -359,6 +361,24 @@ def test_etrn_starts_the_queue(site):
         wire.send("Subject: x\r\n\r\nx\r\n.\r\n")
         assert "queued as" in wire.expect(250)
     wait_for(lambda: etrn(site, "waiting.example").startswith("253 2.0.0 1 "), 60, "tried once, it waits")
+    assert etrn(site, "@waiting.example").startswith("253 2.0.0 1 ")
+
+
+def test_etrn_starts_the_queue_of_all_below(site):
+    """RFC 1985 §5: "@" stands for all domains that end in this one; and only for them."""
+    names = ("example.org", "a.example.org", "b.a.example.org", "notexample.org")
+    for name in names:
+        site.posthouse("route", "add", name, "--via", f"[127.0.0.1]:{free_port()}", "--tls", "none")  # nobody listens
+    with site.wire("smtp", source=(TRUSTED, 0)) as wire:
+        wire.smtp("EHLO client.example", 250)
+        wire.smtp("MAIL FROM:<a@b.example>", 250)
+        for name in names:
+            wire.smtp(f"RCPT TO:<x@{name}>", 250)
+        wire.smtp("DATA", 354)
+        wire.send("Subject: x\r\n\r\nx\r\n.\r\n")
+        assert "queued as" in wire.expect(250)
+    wait_for(lambda: etrn(site, "@example.org").startswith("253 2.0.0 3 "), 60, "all three are tried")
+    assert etrn(site, "example.org").startswith("253 2.0.0 1 ")
 
 
 # --- the sendmail command's socket

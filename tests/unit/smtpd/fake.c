@@ -842,6 +842,8 @@ bool queue_retry(
 {
 	if (span_equal(filter->recipient, SPAN("@broken.example")))
 		return error_set(err, ERR_IO, "the disk failed");
-	*changed = span_equal(filter->recipient, SPAN("@waiting.example")) ? 3 : 0;
+	*changed = span_equal(filter->recipient, SPAN("@waiting.example"))   ? 3
+	           : span_equal(filter->recipient, SPAN(".waiting.example")) ? 2
+	                                                                     : 0;
 	return true;
 }

@@ -660,11 +660,14 @@ static void test_etrn_and_expn(void **state)
 	fake_clear(conn);
 	fake_send(conn,
 	        SPAN("ETRN Waiting.example\r\nETRN waiting.example\r\nETRN empty.example\r\nETRN broken.example\r\nETRN other.example\r\n"
-	             "ETRN @waiting.example\r\nETRN #x\r\nETRN\r\n"));
+	             "ETRN @Waiting.example\r\nETRN @empty.example\r\nETRN @broken.example\r\nETRN @example\r\nETRN @\r\nETRN #x\r\nETRN\r\n"));
 	assert_string_equal(fake_output(conn),
 	        "253 2.0.0 3 recipients at waiting.example are tried now\r\n253 2.0.0 3 recipients at waiting.example are tried now\r\n"
 	        "251 2.0.0 no messages wait for empty.example\r\n458 4.3.0 the queue cannot be started now\r\n"
-	        "459 4.7.1 this queue may not be started from here\r\n501 5.5.4 expected ETRN domain\r\n501 5.5.4 expected ETRN domain\r\n"
+	        "459 4.7.1 this queue may not be started from here\r\n253 2.0.0 5 recipients at waiting.example and below are tried now\r\n"
+	        "251 2.0.0 no messages wait for empty.example and below\r\n458 4.3.0 the queue cannot be started now\r\n"
+	        "459 4.7.1 this queue may not be started from here\r\n501 5.5.4 expected ETRN domain or ETRN @domain\r\n"
+	        "501 5.5.4 expected ETRN domain or ETRN @domain\r\n"
 	        "501 5.5.4 this command needs an argument\r\n");
 	fake_clear(conn);
 	fake_send(conn,
