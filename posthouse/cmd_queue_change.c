@@ -245,10 +245,16 @@ enum exit_code cmd_queue_drop(struct cli *cli)
 	return run(cli, 0, &change);
 }
 
+/* What failed on the old way has waited for it: it is due at once on the new one. What was never tried keeps its time, which may be an undo time. */
 static bool apply_reroute(
         const struct change *change, const struct queue_filter *filter, uint64_t *changed, struct error *err)
 {
-	return queue_reroute(site.queue, filter, change->domain, changed, err);
+	struct queue_filter failed = *filter;
+	uint64_t due;
+
+	failed.tried = true;
+	return queue_reroute(site.queue, filter, change->domain, changed, err) &&
+	       queue_retry(site.queue, &failed, change->now_ms, &due, err);
 }
 
 /* A domain, or an address literal (RFC 5321 §4.1.3); what is in the brackets the relay judges when it goes there. */

@@ -102,7 +102,8 @@ const struct verb verbs[] = {
 	        "Remove from the queue for good. Nobody is told: neither the sender nor the recipient.",
 	        cmd_queue_drop },
 	{ "queue", "reroute", "DOMAIN [TRACE...]", 1, ANY, CHANGES,
-	        "Send by the way that mail for DOMAIN goes; the addresses stay as they are.", cmd_queue_reroute },
+	        "Send by the way that mail for DOMAIN goes, what failed before at once; the addresses stay as they are.",
+	        cmd_queue_reroute },
 
 	{ "explain", NULL, "[MESSAGE-ID | ADDRESS | TRACE]", 0, 1,
 	        OPTION(OPT_LAST) | OPTION(OPT_LIMIT) | OPTION(OPT_JSON),
