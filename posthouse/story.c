@@ -118,12 +118,6 @@ static void tell_queued(struct buffer *out, const struct event *event)
 		(void)buffer_printf(out, "; see also `posthouse explain %.*s`", SPAN_FMT(from));
 }
 
-static void tell_routed(struct buffer *out, const struct event *event)
-{
-	put_recipient(out, event);
-	(void)buffer_printf(out, "the way: %.*s", SPAN_FMT(event->text));
-}
-
 static void tell_attempt(struct buffer *out, const struct event *event)
 {
 	put_recipient(out, event);
@@ -183,7 +177,6 @@ static void (*const tellers[])(struct buffer *out, const struct event *event) = 
 	[EVENT_RECIPIENT] = tell_recipient,
 	[EVENT_DELIVERED] = tell_delivered,
 	[EVENT_QUEUED] = tell_queued,
-	[EVENT_ROUTED] = tell_routed,
 	[EVENT_ATTEMPT] = tell_attempt,
 	[EVENT_RELAYED] = tell_relayed,
 	[EVENT_DEFERRED] = tell_deferred,

@@ -33,7 +33,6 @@ static const char *const kind_names[] = {
 	[EVENT_RECIPIENT] = "recipient",
 	[EVENT_DELIVERED] = "delivered",
 	[EVENT_QUEUED] = "queued",
-	[EVENT_ROUTED] = "routed",
 	[EVENT_ATTEMPT] = "attempt",
 	[EVENT_RELAYED] = "relayed",
 	[EVENT_DEFERRED] = "deferred",

@@ -29,9 +29,8 @@ struct event_log;
  *  EVENT_RECIPIENT       smtpd        how a recipient was resolved: account, alias, remote, catch-all
  *  EVENT_DELIVERED       smtpd, relay into a mailbox: account, folder, UID
  *  EVENT_QUEUED          smtpd, relay durable in the queue: recipients
- *  EVENT_ROUTED          relay        which hosts, why (MX, smart host, literal), DNSSEC; TLS policy and where it comes from
- *  EVENT_ATTEMPT         relay        one attempt at one host: address, TLS used and verified, the other server's reply
- *  EVENT_RELAYED         relay        the other server took it
+ *  EVENT_ATTEMPT         relay        one attempt at one host, after which the next one is tried: address, the other server's reply
+ *  EVENT_RELAYED         relay        the other server took it; with it, and with the next two where a server was asked: route, DNSSEC, TLS and its policy
  *  EVENT_DEFERRED        relay        when it is tried again, and why
  *  EVENT_FAILED          relay        given up, and why
  *  EVENT_REPORT          relay        a report was made: its trace
@@ -43,8 +42,7 @@ enum event_kind {
 	EVENT_RECIPIENT,
 	EVENT_DELIVERED,
 	EVENT_QUEUED,
-	EVENT_ROUTED,
-	EVENT_ATTEMPT,
+	EVENT_ATTEMPT = 7, /* these numbers are in events.db; 6 is not used */
 	EVENT_RELAYED,
 	EVENT_DEFERRED,
 	EVENT_FAILED,
@@ -71,8 +69,8 @@ bool event_log_open(const char *data_dir, bool write, unsigned keep_days, struct
 void event_log_close(struct event_log **log); /* writes what waits */
 
 void event_note(struct event_log *log, const struct event *event); /* log NULL: nothing happens */
-bool event_log_wants_flush(const struct event_log *log);          /* loop: is anything waiting? */
-void events_flush(struct event_log *log);                         /* a failure is logged, not returned */
+bool event_log_wants_flush(const struct event_log *log);           /* loop: is anything waiting? */
+void events_flush(struct event_log *log);                          /* a failure is logged, not returned */
 
 struct event_query {
 	struct span trace;      /* or empty */

@@ -17,7 +17,6 @@
 	X(RELAY_POLICY, "SELECT domain, id, fetched, expires, policy FROM sts_policy WHERE domain = ?")                \
 	X(RELAY_POLICY_PUT, "INSERT INTO sts_policy VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (domain) DO UPDATE SET "   \
 	                    "id = ?2, fetched = ?3, expires = ?4, policy = ?5")                                        \
-	X(RELAY_POLICY_DELETE, "DELETE FROM sts_policy WHERE domain = ?")                                              \
 	X(RELAY_POLICY_COUNT, "SELECT count(*) FROM sts_policy")                                                       \
 	X(RELAY_POLICY_PRUNE, "DELETE FROM sts_policy WHERE domain IN (SELECT domain FROM sts_policy "                 \
 	                      "ORDER BY expires LIMIT ?)")                                                             \

@@ -323,12 +323,6 @@ bool relay_store_put_policy(struct relay_store *store, const struct sts_policy_r
 	return begin(store, err) && end(store, put_policy(store, row, err), err);
 }
 
-bool relay_store_remove_policy(struct relay_store *store, struct span domain, struct error *err)
-{
-	return begin(store, err) &&
-	       end(store, DATABASE_RUN(store->database, RELAY_POLICY_DELETE, err, V_TEXT(domain)), err);
-}
-
 bool relay_store_policies_expiring(struct relay_store *store, int64_t before_ms, char (*domains)[ROUTE_HOST_MAX + 1],
         size_t max, size_t *count, struct error *err)
 {

@@ -64,7 +64,6 @@ struct sts_policy_row {
 bool relay_store_find_policy(
         struct relay_store *store, struct span domain, struct sts_policy_row *out, bool *found, struct error *err);
 bool relay_store_put_policy(struct relay_store *store, const struct sts_policy_row *row, struct error *err);
-bool relay_store_remove_policy(struct relay_store *store, struct span domain, struct error *err);
 /* Policies that expire before `before_ms` (to be fetched anew in good time, RFC 8461 §3.3), at most max domains. */
 bool relay_store_policies_expiring(struct relay_store *store, int64_t before_ms, char (*domains)[ROUTE_HOST_MAX + 1],
         size_t max, size_t *count, struct error *err);

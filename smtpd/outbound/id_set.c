@@ -94,13 +94,3 @@ void id_set_remove(struct id_set *set, int64_t id)
 	}
 	(void)pthread_mutex_unlock(&set->mutex);
 }
-
-size_t id_set_count(struct id_set *set)
-{
-	size_t count;
-
-	(void)pthread_mutex_lock(&set->mutex);
-	count = set->count;
-	(void)pthread_mutex_unlock(&set->mutex);
-	return count;
-}

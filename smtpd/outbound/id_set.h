@@ -18,6 +18,5 @@ void id_set_free(struct id_set *set);
 bool id_set_add(struct id_set *set, int64_t id); /* false: out of memory */
 bool id_set_has(struct id_set *set, int64_t id);
 void id_set_remove(struct id_set *set, int64_t id);
-size_t id_set_count(struct id_set *set);
 
 #endif

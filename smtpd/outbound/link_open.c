@@ -119,16 +119,17 @@ void link_describe(struct link *link)
 	const struct conn *conn = client_conn(link->client);
 	const struct route_result *route = link->route->result;
 	const char *version = conn_tls_version(conn);
+	const char *subject = conn_tls_subject(conn);
 	bool verified = version != NULL && conn_tls_verified(conn);
 
 	(void)snprintf(link->detail, sizeof(link->detail),
-	        "tls=%s cipher=%s verified=%s policy=%s source=%s route=%s%s%s%s", version != NULL ? version : "none",
-	        version != NULL ? conn_tls_cipher(conn) : "none",
+	        "tls=%s cipher=%s verified=%s certificate=%.100s policy=%s source=%s route=%s%s%s%s",
+	        version != NULL ? version : "none", version != NULL ? conn_tls_cipher(conn) : "none",
 	        !verified                           ? "no"
 	        : link->to->level == TLS_LEVEL_DANE ? "dane"
 	                                            : "pkix",
-	        tls_level_name(link->to->level), tls_source_name(link->to->source),
-	        route->has_route && route->route.kind != ROUTE_MX ? "admin" : "mx",
+	        version != NULL && subject != NULL ? subject : "none", tls_level_name(link->to->level),
+	        tls_source_name(link->to->source), route->has_route && route->route.kind != ROUTE_MX ? "admin" : "mx",
 	        link->to->secure ? " dnssec=yes" : "", link->plain ? " fallback=plain" : "",
 	        !route->sts_testing                   ? ""
 	        : !verified || link->to->sts_mismatch ? " mta-sts=testing-failed"

@@ -383,3 +383,4 @@ def test_the_story_is_told(world):
 
     text = wait_for(told, HANG_SECONDS, lambda: world.site.posthouse("explain", trace))
     assert text.index("not just now") < text.index("250 2.0.0 taken")
+    assert all(words in world.site.posthouse("explain", trace, "--json") for words in ("certificate=mx.story.example", "route=mx", "policy=", "tls=TLSv1.3"))

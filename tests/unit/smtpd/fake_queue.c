@@ -180,7 +180,7 @@ bool queue_may_send(struct queue *queue, int64_t account_id, const struct sendin
 
 void event_note(struct event_log *log, const struct event *event)
 {
-	static const char *const kinds[] = { "", "received", "refused", "recipient", "delivered", "queued", "routed",
+	static const char *const kinds[] = { "", "received", "refused", "recipient", "delivered", "queued", "",
 		"attempt", "relayed", "deferred", "failed", "report", "admin", "limit" };
 
 	CHECK(log != NULL && event->trace.len > 0);

@@ -316,7 +316,7 @@ static void test_names(void **state)
 {
 	(void)state;
 	for (enum event_kind kind = EVENT_RECEIVED; kind <= EVENT_LIMIT; kind++)
-		assert_string_not_equal(event_kind_name(kind), "unknown");
+		assert_true((strcmp(event_kind_name(kind), "unknown") == 0) == (kind == 6)); /* a hole */
 	assert_string_equal(event_kind_name(0), "unknown");
 	assert_string_equal(event_kind_name(EVENT_LIMIT + 1), "unknown");
 }
