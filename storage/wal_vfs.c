@@ -11,14 +11,17 @@
 #include <string.h>
 
 #define COLLECT_MAX      (128 * KIB)
+#define AHEAD_MIN        (64 * KIB)
+#define AHEAD_MAX        (1024 * KIB)
 #define WAL_FRAME_HEADER 24 /* https://sqlite.org/fileformat2.html#walformat */
 
 struct wal_file {
 	sqlite3_file base;
 	char *collected; /* NULL while there is nothing */
 	int len;
-	sqlite3_int64 at; /* where collected[0] belongs in the file */
-	bool commit_next; /* the last header said: the page that follows ends a transaction */
+	sqlite3_int64 at;   /* where collected[0] belongs in the file */
+	bool commit_next;   /* the last header said: the page that follows ends a transaction */
+	sqlite3_int64 size; /* it was at least that long when last looked at; 0: not known */
 	sqlite3_file *real;
 };
 
@@ -42,12 +45,33 @@ static int write_real(struct wal_file *wal, const void *bytes, int len, sqlite3_
 	return code == SQLITE_IOERR_WRITE && errno == EDQUOT ? SQLITE_FULL : code;
 }
 
+/* A flush of what lies within a file is one write to the disk; of what makes it longer also the file system's journal, two to three times as long. So
+ * the file grows by zeros ahead of what is written: as much again as there is. No frame begins with zeros, so they end the WAL for whoever
+ * recovers it. That there is no room for them is no failure. */
+static void grow_ahead(struct wal_file *wal, sqlite3_int64 end)
+{
+	static const char zeros[AHEAD_MIN];
+	sqlite3_int64 until;
+
+	if (end <= wal->size || wal->real->pMethods->xFileSize(wal->real, &wal->size) != SQLITE_OK || end < wal->size)
+		return;
+	until = wal->size + (wal->size < AHEAD_MIN ? AHEAD_MIN : wal->size > AHEAD_MAX ? AHEAD_MAX : wal->size);
+	while (wal->size < until &&
+	        wal->real->pMethods->xWrite(wal->real, zeros, sizeof(zeros), wal->size) == SQLITE_OK)
+		wal->size += (sqlite3_int64)sizeof(zeros);
+}
+
 static int hand_on(struct wal_file *wal)
 {
 	int code = SQLITE_OK;
 
-	if (wal->len > 0)
+	if (wal->len > 0) {
 		code = write_real(wal, wal->collected, wal->len, wal->at);
+		if (wal->at == 0) /* begun anew, perhaps after somebody has cut it */
+			wal->size = 0;
+		if (code == SQLITE_OK)
+			grow_ahead(wal, wal->at + wal->len);
+	}
 	drop(wal);
 	return code;
 }
@@ -108,6 +132,7 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 	struct wal_file *wal = wal_file_of(file);
 	int code = hand_on(wal);
 
+	wal->size = 0;
 	return code != SQLITE_OK ? code : wal->real->pMethods->xTruncate(wal->real, size);
 }
 

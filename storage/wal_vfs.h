@@ -5,6 +5,7 @@
  * writes that follow one another and hands them on when the frame that commits is complete, or earlier when the buffer is
  * full, or when the file is read, synced, measured or cut. So whatever another connection may look at has been written
  * before SQLite publishes it in the wal-index, also with synchronous=NORMAL, where no sync follows a commit.
+ * And it lets the file grow by zeros ahead of what is written, so that most commits are flushed without the file system's journal.
  * A write that fails later than it was asked for fails the call that handed it on, before the commit counts. */
 #ifndef STORAGE_WAL_VFS_H
 #define STORAGE_WAL_VFS_H

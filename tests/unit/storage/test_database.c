@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP_1 "PRAGMA application_id = 77; CREATE TABLE t (a INTEGER) STRICT; PRAGMA user_version = 1;"
@@ -213,6 +214,54 @@ static void test_reader_does_not_block_writer(void **state)
 	remove_dir(dir);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+	static char piece[64 * 1024];
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t got;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((got = read(in, piece, sizeof(piece))) > 0)
+		assert_int_equal(write(out, piece, (size_t)got), got);
+	close(in);
+	close(out);
+}
+
+/* What the WAL has beyond its last frame is zeros, and whoever finds it after a crash reads what was committed and no more. */
+static void test_wal_grows_ahead(void **state)
+{
+	char dir[64], path[128], wal[140], crashed[140], crashed_wal[160];
+	struct database *database;
+	struct stat before = { .st_size = 0 }, after;
+	struct error err;
+	unsigned growths = 0;
+
+	(void)state;
+	make_dir(dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/x.db", dir);
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	snprintf(crashed, sizeof(crashed), "%s/crashed.db", dir);
+	snprintf(crashed_wal, sizeof(crashed_wal), "%s-wal", crashed);
+	assert_true(database_open(path, &version_1, true, &database, &err));
+	for (int i = 1; i <= 900; i++) { /* before the first checkpoint */
+		assert_true(insert(database, 1));
+		assert_int_equal(stat(wal, &after), 0);
+		growths += after.st_size != before.st_size;
+		before = after;
+	}
+	assert_in_range(growths, 1, 12);
+	copy_file(path, crashed);
+	copy_file(wal, crashed_wal);
+	assert_int_equal(sum(database), 900);
+	database_close(&database);
+	assert_true(database_open(crashed, &version_1, false, &database, &err));
+	assert_int_equal(sum(database), 900);
+	assert_true(insert(database, 1));
+	assert_int_equal(sum(database), 901);
+	database_close(&database);
+	remove_dir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_rollback_and_savepoint),
 		cmocka_unit_test(test_lock_wait_is_bounded),
 		cmocka_unit_test(test_reader_does_not_block_writer),
+		cmocka_unit_test(test_wal_grows_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
