@@ -12,14 +12,23 @@ static size_t place_of(struct span mailbox)
 	return hash % RECIPIENT_CACHE_PLACES;
 }
 
+static bool is_good(const struct recipient_cache *cache, const struct directory *directory, struct span text,
+        bool elsewhere, int64_t now_ms)
+{
+	const typeof(cache->places[0]) *place = &cache->places[place_of(text)];
+	uint64_t version;
+
+	return now_ms < place->until_ms && place->elsewhere == elsewhere &&
+	       span_equal(text, span_make(place->text, place->len)) && directory_version(directory, &version) &&
+	       version == place->version;
+}
+
 bool recipient_cache_find(const struct recipient_cache *cache, const struct directory *directory, struct span mailbox,
         int64_t now_ms, struct resolution *out)
 {
 	const typeof(cache->places[0]) *place = &cache->places[place_of(mailbox)];
-	uint64_t version;
 
-	if (now_ms >= place->until_ms || !span_equal(mailbox, span_make(place->text, place->len)) ||
-	        !directory_version(directory, &version) || version != place->version)
+	if (!is_good(cache, directory, mailbox, false, now_ms))
 		return false;
 	out->count = 1;
 	out->targets[0].account_id = place->account_id;
@@ -56,4 +65,25 @@ void recipient_cache_add(struct recipient_cache *cache, uint64_t version, struct
 	};
 	memcpy(place->text, mailbox.ptr, mailbox.len);
 	memcpy(place->detail, resolution->detail, sizeof(place->detail));
+}
+
+bool recipient_cache_is_elsewhere(
+        const struct recipient_cache *cache, const struct directory *directory, struct span domain, int64_t now_ms)
+{
+	return is_good(cache, directory, domain, true, now_ms);
+}
+
+void recipient_cache_add_elsewhere(struct recipient_cache *cache, uint64_t version, struct span domain, int64_t now_ms)
+{
+	typeof(cache->places[0]) *place = &cache->places[place_of(domain)];
+
+	if (domain.len > sizeof(place->text))
+		return;
+	*place = (typeof(*place)) {
+		.version = version,
+		.until_ms = now_ms + RECIPIENT_CACHE_MS,
+		.elsewhere = true,
+		.len = (uint8_t)domain.len,
+	};
+	memcpy(place->text, domain.ptr, domain.len);
 }

@@ -27,8 +27,9 @@ static void no_accounts(struct resolution *out)
 	out->catch_all = false;
 }
 
-static bool go_elsewhere(const struct smtp_path *path, struct routing *out, struct error *err)
+bool routing_elsewhere(const struct smtp_path *path, struct routing *out, struct error *err)
 {
+	out->returned = false;
 	no_accounts(&out->resolution);
 	if (!span_copy(path->mailbox, out->remote, sizeof(out->remote)))
 		return error_set(err, ERR_BAD_ADDRESS, "the address is too long");
@@ -81,9 +82,11 @@ static bool find_returned(
 		return explain_srs(err);
 	if (!path_parse_mailbox(span_of(text), &original, err))
 		return error_set(err, ERR_NO_SUCH_ADDRESS, "this return address was not made here");
+	if (!is_ours(directory, &original, out, err) &&
+	        (err->code != ERR_NO_SUCH_DOMAIN || !routing_elsewhere(&original, out, err)))
+		return false;
 	out->returned = true;
-	return is_ours(directory, &original, out, err) ||
-	       (err->code == ERR_NO_SUCH_DOMAIN && go_elsewhere(&original, out, err));
+	return true;
 }
 
 /* --- all together -------------------------------------------------------------------------------------------------- */
@@ -105,5 +108,5 @@ bool routing_find(
 		return found;
 	if (!request->may_relay)
 		return error_set(err, ERR_NO_SUCH_DOMAIN, "relaying denied: mail for this domain is not taken here");
-	return go_elsewhere(request->recipient, out, err);
+	return routing_elsewhere(request->recipient, out, err);
 }

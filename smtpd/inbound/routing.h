@@ -4,7 +4,7 @@
  *   SRS0=..@ours    a bounce for a message that we forwarded: goes to its original sender, for the null sender only
  *   somebody else's another server, for who may relay: logged in, in relay_networks, or a program on this machine
  *
- * Blocking: worker threads. */
+ * Blocking, but for what says otherwise: worker threads. */
 #ifndef SMTPD_INBOUND_ROUTING_H
 #define SMTPD_INBOUND_ROUTING_H
 
@@ -29,6 +29,9 @@ struct routing_request {
 /* Fills *out. ERR_NO_SUCH_DOMAIN: not ours, and this client may not relay. ERR_NO_SUCH_ADDRESS, ERR_DENIED, ERR_TEMPORARY, ... */
 bool routing_find(
         struct directory *directory, const struct routing_request *request, struct routing *out, struct error *err);
+
+/* What routing_find() says of a domain that is not ours, for who may relay. Looks at no file: any thread. */
+bool routing_elsewhere(const struct smtp_path *path, struct routing *out, struct error *err);
 
 /* The name that the queue groups by: A-labels, lower case, without a dot at the end; a literal in lower case. ERR_BAD_ADDRESS. */
 bool routing_domain(struct span domain, char out[QUEUE_DOMAIN_MAX + 1], struct error *err);

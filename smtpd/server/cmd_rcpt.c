@@ -132,32 +132,56 @@ static void add_recipient(struct smtp_session *s)
 	session_reply(s, 250, "2.1.5", "recipient OK");
 }
 
+static void remember(struct smtp_session *s)
+{
+	const struct rcpt_job *rcpt = s->rcpt;
+	const struct smtp_path *recipient = &rcpt->args.recipient;
+
+	if (rcpt->routing->remote[0] != '\0')
+		recipient_cache_add_elsewhere(
+		        &s->server->recipients, rcpt->version, recipient->domain, clock_mono_ms());
+	else
+		recipient_cache_add(&s->server->recipients, rcpt->version, recipient->mailbox, clock_mono_ms(),
+		        &rcpt->routing->resolution);
+}
+
 static void looked_up(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
 	/* What an SRS address leads to depends on the sender. */
-	if (s->job_error.code == ERR_NONE && rcpt->has_version && rcpt->routing->remote[0] == '\0' &&
-	        !rcpt->routing->returned)
-		recipient_cache_add(&s->server->recipients, rcpt->version, rcpt->args.recipient.mailbox,
-		        clock_mono_ms(), &rcpt->routing->resolution);
+	if (s->job_error.code == ERR_NONE && rcpt->has_version && !rcpt->routing->returned)
+		remember(s);
 	add_recipient(s);
 }
 
-/* Mail in a row to the same people: what was found a moment ago is still true (inbound/recipient_cache.h). */
+/* Mail in a row to the same people, or to the same domain: what was found a moment ago is still true (inbound/recipient_cache.h). A login's
+ * recipients elsewhere are looked at each time: there are limits for them. */
+static bool is_remembered(struct smtp_session *s)
+{
+	const struct recipient_cache *cache = &s->server->recipients;
+	const struct directory *directory = s->server->accept.directory;
+	const struct smtp_path *recipient = &s->rcpt->args.recipient;
+	int64_t now_ms = clock_mono_ms();
+
+	if (recipient_cache_find(cache, directory, recipient->mailbox, now_ms, &s->rcpt->routing->resolution))
+		return true;
+	return s->rcpt->may_relay && s->account_id == 0 &&
+	       recipient_cache_is_elsewhere(cache, directory, recipient->domain, now_ms) &&
+	       routing_elsewhere(recipient, s->rcpt->routing, &s->job_error);
+}
+
 static void find_recipient(struct smtp_session *s)
 {
 	struct rcpt_job *rcpt = s->rcpt;
 
 	error_clear(&s->job_error);
-	if (make_routing(rcpt, &s->job_error) &&
-	        !recipient_cache_find(&s->server->recipients, s->server->accept.directory, rcpt->args.recipient.mailbox,
-	                clock_mono_ms(), &rcpt->routing->resolution)) {
-		drop_routing(rcpt);
-	} else {
+	if (!make_routing(rcpt, &s->job_error) || is_remembered(s)) {
 		add_recipient(s);
 		return;
 	}
+	drop_routing(rcpt);
+	error_clear(&s->job_error);
 	rcpt->has_version = directory_version(s->server->accept.directory, &rcpt->version);
 	session_work(s, WORKER_READ, look_up, looked_up);
 }

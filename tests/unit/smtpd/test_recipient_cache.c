@@ -131,6 +131,41 @@ static void a_place_has_one_address(void **state)
 	assert_in_range(right, RECIPIENT_CACHE_PLACES / 2, RECIPIENT_CACHE_PLACES);
 }
 
+static bool is_elsewhere(const char *domain, int64_t now_ms)
+{
+	return recipient_cache_is_elsewhere(&cache, NULL, span_of(domain), now_ms);
+}
+
+static void remembers_domains_elsewhere(void **state)
+{
+	char longer[RECIPIENT_CACHE_TEXT_MAX + 2];
+	struct resolution out;
+
+	(void)state;
+	assert_false(is_elsewhere("example.net", 100));
+	recipient_cache_add_elsewhere(&cache, 7, SPAN("example.net"), 100);
+	assert_true(is_elsewhere("example.net", 100 + RECIPIENT_CACHE_MS - 1));
+	assert_false(is_elsewhere("example.net", 100 + RECIPIENT_CACHE_MS));
+	assert_false(is_elsewhere("example.org", 100));
+	now_version = 8; /* it may be ours since */
+	assert_false(is_elsewhere("example.net", 100));
+	now_version = 7;
+	memset(longer, 'a', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	recipient_cache_add_elsewhere(&cache, 7, span_of(longer), 100);
+	assert_false(is_elsewhere(longer, 100));
+	assert_false(find("example.net", 100, &out)); /* never for one of our addresses */
+}
+
+static void an_address_is_no_domain(void **state)
+{
+	struct resolution resolution = to_account(5, "");
+
+	(void)state;
+	recipient_cache_add(&cache, 7, SPAN("postmaster"), 100, &resolution);
+	assert_false(is_elsewhere("postmaster", 100));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +174,8 @@ int main(void)
 		cmocka_unit_test_setup(forgets_at_any_change, setup),
 		cmocka_unit_test_setup(looks_again_at_what_is_not_plain, setup),
 		cmocka_unit_test_setup(a_place_has_one_address, setup),
+		cmocka_unit_test_setup(remembers_domains_elsewhere, setup),
+		cmocka_unit_test_setup(an_address_is_no_domain, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
