@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const steps[] = { schema_queue_1 };
+static const char *const steps[] = { schema_queue_1, schema_queue_2 };
 
 static const char *const statements[QUEUE_STATEMENT_COUNT] = {
 #define QUEUE_STATEMENT_SQL(name, sql) [name] = sql,

@@ -39,6 +39,7 @@
 #define QUEUE_FOLDER_MAX     128
 #define QUEUE_REPLY_MAX      512 /* of the other server's words that are kept */
 #define QUEUE_RECIPIENTS_MAX 10000
+#define QUEUE_RELEASE_MAX    40  /* "until;2026-11-21T12:00:00Z" */
 #define QUEUE_TAKE_MAX       100 /* recipients of one message handed out at once: RFC 5321 §4.5.3.1.8 */
 
 struct queue;
@@ -96,6 +97,7 @@ struct queue_entry {
 	int64_t not_before_ms;        /* undo time, FUTURERELEASE (RFC 4865); 0: now */
 	int64_t expires_ms;           /* the last moment to try */
 	int64_t deliver_by_ms;        /* RFC 2852; 0: none */
+	struct span future_release;   /* QUEUE_RELEASE_MAX; as asked for, for reports (RFC 4865 §5.1.2); or empty */
 	struct span prefix; /* Received and added fields, CRLF lines, no Return-Path; stands before the body */
 	struct spool *body;
 	const struct queue_rcpt_new *recipients;
@@ -146,6 +148,7 @@ struct queue_message {
 	char trace[QUEUE_TRACE_MAX + 1];
 	char sender[QUEUE_ADDRESS_MAX + 1];
 	char envid[QUEUE_ENVID_MAX + 1];
+	char future_release[QUEUE_RELEASE_MAX + 1];
 	char *message_id; /* may be "" */
 	enum queue_return ret;
 	unsigned flags;

@@ -94,7 +94,7 @@ static bool insert_message(struct queue_change *change, struct queue_entry *entr
 	            V_TEXT(entry->envid), V_TEXT(clean_id(entry->message_id)), V_INT(entry->ret), V_INT(entry->flags),
 	            V_INT(entry->priority), V_INT(entry->account_id), V_INT(entry->created_ms),
 	            V_INT(entry->expires_ms), V_INT(entry->deliver_by_ms),
-	            V_INT(entry->prefix.len + spool_size(entry->body))))
+	            V_INT(entry->prefix.len + spool_size(entry->body)), V_TEXT(entry->future_release)))
 		return false;
 	if (database_changes(change->database) == 0)
 		return error_set(err, ERR_EXISTS, "the message is in the queue already");

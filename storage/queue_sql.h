@@ -1,4 +1,4 @@
-/* storage/queue_sql.h — every statement on queue.db; the tables are in schema/queue-1.sql. */
+/* storage/queue_sql.h — every statement on queue.db; the tables are in schema/queue-*.sql. */
 #ifndef STORAGE_QUEUE_SQL_H
 #define STORAGE_QUEUE_SQL_H
 
@@ -31,10 +31,10 @@
 	X(QUEUE_SECRET_NEW, "INSERT INTO site (one, secret) VALUES (1, ?) ON CONFLICT DO NOTHING")                     \
 	X(QUEUE_MESSAGE_NEW,                                                                                           \
 	        "INSERT INTO message (trace, sender, envid, header_id, ret, flags, priority, account_id, created, "    \
-	        "expires, deliver_by, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trace) DO "       \
-	        "NOTHING")                                                                                             \
+	        "expires, deliver_by, size, future_release) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "           \
+	        "ON CONFLICT (trace) DO NOTHING")                                                                      \
 	X(QUEUE_MESSAGE, "SELECT trace, sender, envid, header_id, ret, flags, priority, account_id, created, "         \
-	                 "expires, deliver_by, size FROM message WHERE message_id = ?")                                \
+	                 "expires, deliver_by, size, future_release FROM message WHERE message_id = ?")                \
 	X(QUEUE_MESSAGE_BY_TRACE, "SELECT message_id FROM message WHERE trace = ?")                                    \
 	X(QUEUE_MESSAGE_PRIORITY, "SELECT priority FROM message WHERE message_id = ?")                                 \
 	X(QUEUE_MESSAGE_DELETE, "DELETE FROM message WHERE message_id = ?")                                            \

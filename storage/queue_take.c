@@ -154,7 +154,8 @@ static bool fill_texts(sqlite3_stmt *rows, struct queue_message *out, struct err
 
 	if (!span_copy(database_text(rows, 0), out->trace, sizeof(out->trace)) ||
 	        !span_copy(database_text(rows, 1), out->sender, sizeof(out->sender)) ||
-	        !span_copy(database_text(rows, 2), out->envid, sizeof(out->envid)))
+	        !span_copy(database_text(rows, 2), out->envid, sizeof(out->envid)) ||
+	        !span_copy(database_text(rows, 12), out->future_release, sizeof(out->future_release)))
 		return damaged(err);
 	out->message_id = malloc(id.len + 1);
 	if (out->message_id == NULL)

@@ -1,5 +1,5 @@
 /* storage/relay_store.h — relay.db: what the relay must know besides the queue: routes with their passwords, TLS overrides, and the
- * MTA-STS policies it has seen (RFC 8461 §5.1: they must survive a restart). Only the relay and the command line open it.
+ * MTA-STS policies it has seen (RFC 8461 §3.2: kept for max_age, so over a restart). Only the relay and the command line open it.
  * Every call may wait for the disk: worker threads only; one handle may be used by several threads. */
 #ifndef STORAGE_RELAY_STORE_H
 #define STORAGE_RELAY_STORE_H
@@ -13,7 +13,7 @@
 #define ROUTE_USER_MAX     320
 #define ROUTE_PASSWORD_MAX 256
 #define ROUTES_MAX         1000
-#define STS_POLICY_MAX     (64 * 1024) /* RFC 8461 §3.2 */
+#define STS_POLICY_MAX     (64 * 1024) /* RFC 8461 §3.3 */
 #define STS_ID_MAX         32
 
 struct relay_store;

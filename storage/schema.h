@@ -7,6 +7,7 @@ extern const char schema_directory_1[];
 extern const char schema_directory_2[];
 extern const char schema_auth_1[];
 extern const char schema_queue_1[];
+extern const char schema_queue_2[];
 extern const char schema_relay_1[];
 extern const char schema_events_1[];
 

@@ -319,6 +319,10 @@ static void put_status(struct buffer *out, const struct report *report, bool glo
 	buffer_free(&envid);
 	put_whole(out, "Reporting-MTA", "dns;", report->hostname, false);
 	put_date(out, "Arrival-Date", report->arrival);
+	if (report->deliver_by != 0)
+		put_date(out, "Deliver-By-Date", report->deliver_by);
+	if (!is_empty(report->future_release))
+		put_whole(out, "Future-Release-Request", "", report->future_release, false);
 	for (size_t i = 0; i < report->recipient_count; i++)
 		put_status_of(out, &report->recipients[i], global);
 }

@@ -35,13 +35,15 @@ struct report_recipient {
 };
 
 struct report {
-	struct span hostname;   /* Reporting-MTA, and From: mailer-daemon@ it */
-	struct span to;         /* the sender it goes to; never empty (RFC 3464 §2: none for <>) */
-	struct span message_id; /* of the report, without < > */
-	struct span envid;      /* as sent, xtext decoded here; or empty */
-	struct span trace;      /* our id of the message, told to people; or empty */
-	int64_t arrival;        /* unix seconds */
-	int64_t now;            /* unix seconds: Date */
+	struct span hostname;       /* Reporting-MTA, and From: mailer-daemon@ it */
+	struct span to;             /* the sender it goes to; never empty (RFC 3464 §2: none for <>) */
+	struct span message_id;     /* of the report, without < > */
+	struct span envid;          /* as sent, xtext decoded here; or empty */
+	struct span trace;          /* our id of the message, told to people; or empty */
+	int64_t arrival;            /* unix seconds */
+	int64_t deliver_by;         /* unix seconds (RFC 2852 §5); 0: the sender gave no time */
+	struct span future_release; /* RFC 4865 §5.1.2: "for;60"; or empty */
+	int64_t now;                /* unix seconds: Date */
 	const struct report_recipient *recipients;
 	size_t recipient_count;
 	bool utf8;      /* the message was SMTPUTF8: RFC 6533 forms */

@@ -218,6 +218,23 @@ static struct queue_entry entry_of(const struct delivery_request *request, const
 	};
 }
 
+/* RFC 4865 §5.1.2: what the report of an undeliverable message repeats. */
+static struct span write_future_release(const struct mail_args *mail, struct letter *letter)
+{
+	struct buffer text;
+
+	if (mail->hold == HOLD_NOT_SAID)
+		return SPAN_EMPTY;
+	buffer_init(&text, QUEUE_RELEASE_MAX);
+	if (mail->hold == HOLD_FOR)
+		(void)buffer_printf(&text, "for;%u", mail->hold_seconds);
+	else if (buffer_append_text(&text, "until;"))
+		(void)date_time_write(mail->hold_until_ms / 1000, &text);
+	(void)span_copy(buffer_span(&text), letter->future_release, sizeof(letter->future_release));
+	buffer_free(&text);
+	return span_of(letter->future_release);
+}
+
 static void name_letter(struct letter *letter, struct span id, size_t number)
 {
 	if (number == 0)
@@ -235,6 +252,7 @@ static bool write_letter(const struct delivery_request *request, const struct pr
 	size_t recipients = letter->entry.recipient_count;
 
 	letter->entry = entry_of(request, prepared);
+	letter->entry.future_release = write_future_release(request->mail, letter);
 	letter->entry.recipients = &all->recipients[letter->first];
 	letter->entry.recipient_count = recipients;
 	name_letter(letter, request->trace->id, number);

@@ -20,8 +20,9 @@ struct letter {
 	struct span alias; /* that forwards it; empty: none */
 	char trace[QUEUE_TRACE_MAX + 1];
 	char sender[LETTER_SENDER_MAX]; /* rewritten */
-	struct buffer prefix;           /* of a forwarded one */
-	size_t first;                   /* of its recipients in letters.recipients */
+	char future_release[QUEUE_RELEASE_MAX + 1];
+	struct buffer prefix; /* of a forwarded one */
+	size_t first;         /* of its recipients in letters.recipients */
 };
 
 struct letters {

@@ -53,7 +53,7 @@ static void domains_in_ascii(struct parcel *parcel)
 		domain_in_ascii(parcel->part.recipients[i].address, sizeof(parcel->part.recipients[i].address));
 }
 
-/* RFC 2852: a server without DELIVERBY, or that needs longer, may not get what must be returned in time. */
+/* RFC 2852 §4.1.4.1: a server without DELIVERBY, or that needs longer, may not get what must be returned in time. */
 static bool cannot_keep_time(const struct parcel *parcel, const struct client_offer *offer)
 {
 	int64_t left = (parcel->part.deliver_by_ms - relay_clock_now(&parcel->relay->clock)) / 1000;
@@ -242,7 +242,7 @@ static bool needs_conversion(const struct parcel *parcel, const struct client_of
 	       (parcel->binary && !(offer->chunking && offer->binarymime)) || (parcel->smtputf8 && !offer->smtputf8);
 }
 
-/* RFC 9422 §4.1.2 RCPTMAX: the rest in a transaction of its own. */
+/* RFC 9422 §4.2 RCPTMAX: the rest in a transaction of its own. */
 static void keep_to_limit(struct link *link, struct parcel *parcel, const struct client_offer *offer)
 {
 	struct parcel *rest;

@@ -172,7 +172,7 @@ static void describe(const struct parcel *parcel, size_t i, struct report_recipi
 		.action = fate->action,
 		.address = span_of(rcpt->address),
 		.orcpt = span_of(rcpt->orcpt),
-		.status = span_of(fate->outcome.status),
+		.status = fate->time_is_over ? SPAN("4.4.7") : span_of(fate->outcome.status),
 		.remote_host = span_of(parcel->peer.host),
 		.remote_address = span_of(parcel->peer.address),
 		.diagnostic = fate->outcome.ours ? SPAN_EMPTY : text,
@@ -247,6 +247,7 @@ static void fill_entry(struct relay *relay, struct bounce *bounce, const struct 
 		entry->flags |= QUEUE_8BIT;
 	if (full)
 		entry->flags |= message->flags & (QUEUE_8BIT | QUEUE_BINARY);
+	entry->priority = message->priority; /* RFC 6710 §4.6 */
 	entry->created_ms = clock_wall_ms();
 	entry->expires_ms = entry->created_ms + relay->settings->schedule.give_up_after_ms;
 	entry->body = bounce->body;
@@ -289,6 +290,8 @@ static bool write_report(struct relay *relay, struct bounce *bounce, const struc
 		.envid = span_of(message->envid),
 		.trace = span_of(message->trace),
 		.arrival = message->created_ms / 1000,
+		.deliver_by = message->deliver_by_ms / 1000,
+		.future_release = span_of(message->future_release),
 		.now = clock_wall_ms() / 1000,
 		.recipients = list,
 		.recipient_count = count,

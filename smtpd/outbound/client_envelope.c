@@ -20,7 +20,7 @@ static void put_deliver_by(const struct client *client, struct buffer *out)
 	int64_t seconds = (message->deliver_by_ms - clock_wall_ms()) / 1000;
 	bool returns = message->flags & QUEUE_BY_RETURN;
 
-	/* RFC 2852 §4: by-time may be negative for N; for R the caller does not come here late */
+	/* RFC 2852 §4.1.4: by-time may be negative for N; for R the caller does not come here late */
 	if (returns && seconds < 1)
 		seconds = 1;
 	(void)buffer_printf(out, " BY=%lld;%s%s", (long long)seconds, returns ? "R" : "N",
@@ -57,7 +57,9 @@ static void send_mail(struct client *client)
 		(void)buffer_append_text(&extra, " REQUIRETLS");
 	if (message->deliver_by_ms != 0 && offer->deliver_by)
 		put_deliver_by(client, &extra);
-	if (message->priority != 0 && offer->mt_priority)
+	if (client->settings.user != NULL) /* RFC 4954 §5: who wrote it is nothing that we vouch for */
+		(void)buffer_append_text(&extra, " AUTH=<>");
+	if (offer->mt_priority) /* RFC 6710 §4.2: also 0 */
 		(void)buffer_printf(&extra, " MT-PRIORITY=%d", message->priority);
 	client_printf(client, "MAIL FROM:<%s>%s", message->sender, buffer_text(&extra));
 	buffer_free(&extra);
@@ -102,13 +104,23 @@ static void put_orcpt(const struct client *client, const char *orcpt, struct buf
 	buffer_free(&ascii);
 }
 
+/* RFC 2852 §4.1.4.2: a server that does not keep the time shall tell at least of delay. */
+static unsigned notify_of(const struct client *client, const struct queue_rcpt *recipient)
+{
+	const struct queue_message *message = client->message->message;
+
+	if (message->deliver_by_ms == 0 || client->offer.deliver_by || (recipient->notify & NOTIFY_NEVER))
+		return recipient->notify;
+	return recipient->notify == 0 ? NOTIFY_FAILURE | NOTIFY_DELAY : recipient->notify | NOTIFY_DELAY;
+}
+
 static void send_rcpt(struct client *client, const struct queue_rcpt *recipient)
 {
 	struct buffer extra;
 
 	buffer_init(&extra, PARAMETERS_MAX);
 	if (client->offer.dsn) {
-		put_notify(recipient->notify, &extra);
+		put_notify(notify_of(client, recipient), &extra);
 		put_orcpt(client, recipient->orcpt, &extra);
 	}
 	client_printf(client, "RCPT TO:<%s>%s", recipient->address, buffer_text(&extra));

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIMIT_VALUE_MAX 1000000 /* of LIMITS (RFC 9422 §3) */
+#define LIMIT_VALUE_MAX 999999 /* of LIMITS (RFC 9422 §4): six digits, the first is not 0 */
 
 /* ---- replies ---- */
 
@@ -110,7 +110,7 @@ static void offer_auth(struct client_offer *offer, struct span names)
 	}
 }
 
-/* RFC 9422 §3: "RCPTMAX=100 MAILMAX=10" */
+/* RFC 9422 §3, §3.7: "RCPTMAX=100 MAILMAX=10"; what is none is left out */
 static void offer_limits(struct client_offer *offer, struct span limits)
 {
 	static const struct {
@@ -132,7 +132,7 @@ static void offer_limits(struct client_offer *offer, struct span limits)
 			struct span value = item;
 			uint64_t number;
 			if (span_take_word(&value, known[i].name) && span_number(value, LIMIT_VALUE_MAX, &number) &&
-			        number > 0)
+			        value.ptr[0] != '0')
 				*(uint32_t *)(void *)((char *)offer + known[i].member) = (uint32_t)number;
 		}
 	}
@@ -147,10 +147,13 @@ static void offer_size(struct client_offer *offer, struct span value)
 
 static void offer_deliver_by(struct client_offer *offer, struct span value)
 {
+	struct span minimum;
 	uint64_t seconds;
 
 	offer->deliver_by = true;
-	if (span_number(span_trim(value), INT32_MAX, &seconds))
+	if (!span_take_until(&value, ',', &minimum)) /* RFC 2852 §2: options of other documents may follow */
+		minimum = value;
+	if (span_number(span_trim(minimum), INT32_MAX, &seconds))
 		offer->deliver_by_min = (int64_t)seconds;
 }
 

@@ -228,7 +228,7 @@ static void start_client(struct link *link, struct conn *conn)
 	const struct route_result *route = link->route->result;
 	bool by_route = route->has_route && route->route.kind != ROUTE_MX;
 	const struct route_host *to = link->to;
-	/* RFC 7672 §3.2.3: the base domain, the host, and the domain that DNSSEC led from, are what a certificate under usage 2 may be for */
+	/* RFC 7672 §3.2.2: the base domain, the host, and the domain that DNSSEC led from, are what a certificate under usage 2 may be for */
 	const char *names[] = { to->name, to->tlsa_base, link->lane->destination->domain };
 	struct client_settings settings = {
 		.hostname = link->relay->settings->hostname,

@@ -26,7 +26,8 @@ struct fate {
 	enum queue_result result;
 	int64_t next_ms;
 	bool warned;
-	bool report; /* the sender is told, as `action` */
+	bool report;       /* the sender is told, as `action` */
+	bool time_is_over; /* and why: the time that he gave, in notify mode (RFC 2852 §4.1.3) */
 	enum report_action action;
 };
 

@@ -179,7 +179,7 @@ struct left_out {
 	unsigned temporary, tlsa, sts, requiretls;
 };
 
-/* Not known whether it has TLSA records (RFC 7672 §2.1): it failed, or there was no time. Who may not be asked gets no mail now: DNS kept
+/* Not known whether it has TLSA records (RFC 7672 §2.1.2): it failed, or there was no time. Who may not be asked gets no mail now: DNS kept
  * silent would be a way around DANE. */
 static bool may_have_tlsa(const struct route_query *query, const struct host_query *host)
 {

@@ -50,7 +50,7 @@ struct schedule_decision {
 /* After an attempt that may be repeated. */
 void schedule_decide(const struct schedule *schedule, const struct relay_clock *clock,
         const struct queue_message *message, const struct queue_rcpt *rcpt, struct schedule_decision *out);
-/* RFC 2852: the time that the sender gave has run out. */
+/* RFC 2852 §4.1.3: the time that the sender gave has run out. */
 bool schedule_by_is_over(const struct relay_clock *clock, const struct queue_message *message);
 
 #endif

@@ -23,10 +23,11 @@ static void report(const struct parcel *parcel, const struct queue_rcpt *rcpt, s
 static void done(const struct parcel *parcel, const struct queue_rcpt *rcpt, struct fate *fate)
 {
 	fate->result = QUEUE_DONE;
-	/* RFC 3461 §5.2.2 (b), §5.2.3 (a); a server with DSN tells itself */
-	if (rcpt->kind == QUEUE_REMOTE && parcel->part.deliver_by_ms != 0 && !parcel->peer.deliver_by)
-		report(parcel, rcpt, fate, REPORT_RELAYED, ~0u,
-		        true); /* RFC 2852: nobody keeps the time from here on */
+	/* RFC 3461 §5.2.2 (b), §5.2.3 (a); a server with DSN tells itself. RFC 2852 §4.1.4: where nobody keeps the time from here on, and
+	 * where the sender wants to see the way, whatever NOTIFY says. */
+	if (rcpt->kind == QUEUE_REMOTE && parcel->part.deliver_by_ms != 0 &&
+	        (!parcel->peer.deliver_by || (parcel->part.flags & QUEUE_BY_TRACE)))
+		report(parcel, rcpt, fate, REPORT_RELAYED, ~0u, true);
 	else if (rcpt->kind == QUEUE_REMOTE && !parcel->peer.dsn)
 		report(parcel, rcpt, fate, REPORT_RELAYED, NOTIFY_SUCCESS, false);
 	else if (rcpt->kind == QUEUE_LOCAL)
@@ -58,8 +59,9 @@ static void again(const struct parcel *parcel, const struct queue_rcpt *rcpt, st
 	}
 	fate->result = QUEUE_AGAIN;
 	fate->next_ms = decision.next_ms;
-	/* RFC 2852: in notify mode the sender hears once that the time is over */
+	/* RFC 2852 §4.1.3: in notify mode the sender hears once that the time is over */
 	if (decision.warn || (by_over && !rcpt->warned)) {
+		fate->time_is_over = by_over && !rcpt->warned;
 		report(parcel, rcpt, fate, REPORT_DELAYED, NOTIFY_DELAY, true);
 		fate->warned = true;
 	}

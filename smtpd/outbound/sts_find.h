@@ -1,4 +1,4 @@
-/* smtpd/outbound/sts_find.h — the MTA-STS policy that holds for a domain now (RFC 8461 §3, §5.1): TXT record, our durable copy, the web.
+/* smtpd/outbound/sts_find.h — the MTA-STS policy that holds for a domain now (RFC 8461 §3, §5): TXT record, our durable copy, the web.
  *
  *   copy in relay.db? -> TXT at _mta-sts.<domain> -> the same id, not expired: the copy
  *                                                \-> another id, none yet, expired: fetch -> good: keep it, it holds

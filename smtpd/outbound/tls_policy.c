@@ -38,7 +38,7 @@ bool tls_demand(const struct tls_facts *facts, struct tls_demand *out)
 	} else if (facts->dane == DANE_USABLE) {
 		*out = (struct tls_demand) { TLS_LEVEL_DANE, TLS_SOURCE_DANE };
 	} else if (facts->dane == DANE_UNUSABLE) {
-		/* RFC 7672: records that are there and cannot be used ask for TLS all the same */
+		/* RFC 7672 §2.2: records that are there and cannot be used ask for TLS all the same */
 		*out = (struct tls_demand) { TLS_LEVEL_ENCRYPT, TLS_SOURCE_DANE };
 	} else if (facts->sts == STS_ENFORCE) {
 		*out = (struct tls_demand) { TLS_LEVEL_VERIFY, TLS_SOURCE_STS };

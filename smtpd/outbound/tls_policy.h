@@ -1,6 +1,6 @@
 /* smtpd/outbound/tls_policy.h — what TLS a host must show before it gets the mail of a domain, and where that demand comes from.
  *
- * In this order (RFC 8461 §2, RFC 7672 §1.3, RFC 8689 §4): an admin's override for the domain; DANE, when MX and address answers are secure and there
+ * In this order (RFC 8461 §2, RFC 7672 §2.2, RFC 8689 §4): an admin's override for the domain; DANE, when MX and address answers are secure and there
  * are TLSA records for the host; MTA-STS, when the domain has a policy; else opportunistic. REQUIRETLS on the message raises whatever it is to
  * a verified certificate and forbids servers that do not offer REQUIRETLS. Thread: the loop's; the pure parts any. */
 #ifndef SMTPD_OUTBOUND_TLS_POLICY_H
@@ -24,7 +24,7 @@ const char *tls_source_name(enum tls_source source); /* "mta-sts" */
 #define TLS_LEVEL_UNSAID ((enum tls_level) - 1)
 enum dane_state {
 	DANE_NONE,     /* not secure, or no TLSA records */
-	DANE_UNUSABLE, /* records that nobody can use (RFC 7672): TLS without a look at the certificate */
+	DANE_UNUSABLE, /* records that nobody can use (RFC 7672 §2.2): TLS without a look at the certificate */
 	DANE_USABLE,
 };
 

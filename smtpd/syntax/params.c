@@ -224,6 +224,7 @@ static bool param_holdfor(
 
 	if (!span_number(param->value, SMTP_BY_MAX, &seconds) || param->value.ptr[0] == '0')
 		return error_set(err, ERR_BAD_VALUE, "bad HOLDFOR: expected a number of seconds, 1 or more");
+	args->hold_seconds = (uint32_t)seconds;
 	return hold(args, HOLD_FOR, offers->now_ms + (int64_t)seconds * 1000, offers, err);
 }
 

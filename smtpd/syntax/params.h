@@ -42,6 +42,7 @@ struct mail_args {
 	struct span envid;     /* RFC 3461 §4.4, still in xtext; or empty */
 	bool requiretls;       /* RFC 8689 */
 	enum mail_hold hold;   /* RFC 4865 */
+	uint32_t hold_seconds; /* as HOLDFOR said it */
 	int64_t hold_until_ms; /* by the wall clock; 0: none */
 	enum mail_by by_mode;  /* RFC 2852 */
 	int64_t deliver_by_ms; /* the same, counted from MAIL (RFC 2852 §4); may be in the past */

@@ -152,7 +152,7 @@ def test_several_recipients_are_one_transaction(world):
 
 
 def test_rcptmax_and_452_split_a_transaction(world):
-    """RFC 9422, RFC 5321 §4.5.3.1.10: the rest goes in the next one, at once."""
+    """RFC 9422 §4.2, RFC 5321 §4.5.3.1.10: the rest goes in the next one, at once."""
     names = [f"u{i}@limit.example" for i in range(10)]
     far = world.domain("limit.example", offers=[*OFFERS, "LIMITS RCPTMAX=4"])
     world.send(*names)

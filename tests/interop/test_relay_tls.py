@@ -128,7 +128,7 @@ def test_dane_refuses(world, how):
 
 
 def test_dane_with_a_forged_record(world):
-    """A bogus TLSA answer is not "no TLSA": the mail waits (RFC 7672)."""
+    """A bogus TLSA answer is not "no TLSA": the mail waits (RFC 7672 §2.1.2)."""
     name = "dane-forged.example"
     certificate = world.certificate(f"mx.{name}")
     record = tlsa(certificate[0])
@@ -162,7 +162,7 @@ def test_dane_of_a_secure_alias_out_of_dnssec(world, right):
 
 
 def test_unusable_tlsa_still_asks_for_tls(world):
-    """RFC 7672 §2.1: usage 0 and 1 are not for SMTP; but there is no going back to the clear."""
+    """RFC 7672 §3.1.3, §2.2: usage 0 and 1 are not for SMTP; but there is no going back to the clear."""
     name = "dane-unusable.example"
     far = world.domain(name, records=dane(world, name, "1 1 1 " + "00" * 32))
     world.send(f"x@{name}")
@@ -239,7 +239,7 @@ def test_a_policy_that_cannot_be_had_is_none(world, how):
 
 
 def test_a_kept_policy_holds_while_it_cannot_be_fetched_and_no_longer(world):
-    """RFC 8461 §5.1: kept over a restart, enforced while the policy server is gone, given up when it has expired."""
+    """RFC 8461 §3.2, §3.3: kept over a restart, enforced while the policy server is gone, given up when it has expired."""
     name = "sts-kept.example"
     certificate = world.certificate(f"mx.{name}")
     far = world.domain(name, certificate=certificate, records=world.sts(name, "enforce"))

@@ -61,6 +61,26 @@ static void has(const char *text, const char *what)
 		fail_msg("no %s in:\n%s", what, text == NULL ? "" : text);
 }
 
+/* RFC 2852 §5, RFC 4865 §5.1.2: behind Arrival-Date, before the recipients. */
+static void test_times_asked_for(void **state)
+{
+	const struct report_recipient recipients[] = {
+		{ .action = REPORT_FAILED, .address = SPAN("bob@example.net"), .status = SPAN("5.4.7") },
+	};
+	struct report report = a_report(recipients, 1);
+	struct buffer out;
+	char *text;
+
+	(void)state;
+	report.deliver_by = 1000000060;
+	report.future_release = SPAN("for;60");
+	text = written(&report, &out);
+	has(text,
+	        "Arrival-Date: Sun, 09 Sep 2001 01:46:40 +0000\r\nDeliver-By-Date: Sun, 09 Sep 2001 01:47:40 +0000\r\n"
+	        "Future-Release-Request: for;60\r\n\r\nFinal-Recipient: ");
+	buffer_free(&out);
+}
+
 static void test_failure(void **state)
 {
 	const struct report_recipient recipients[] = {
@@ -369,6 +389,7 @@ static void test_srs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_times_asked_for),
 		cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_delay_success_and_full),
 		cmocka_unit_test(test_utf8),

@@ -129,6 +129,12 @@ static void write_entry(const struct queue_entry *entry)
 		buffer_printf(out, " flags=%u", entry->flags);
 	if (entry->not_before_ms > 0)
 		buffer_printf(out, " after=%lld", (long long)(entry->not_before_ms - entry->created_ms));
+	if (entry->deliver_by_ms != 0)
+		buffer_printf(out, " by=%lld", (long long)(entry->deliver_by_ms - entry->created_ms));
+	if (entry->priority != 0)
+		buffer_printf(out, " priority=%d", entry->priority);
+	if (entry->future_release.len > 0)
+		buffer_printf(out, " release=%.*s", SPAN_FMT(entry->future_release));
 	if (entry->ret != RETURN_DEFAULT)
 		buffer_printf(out, " ret=%d", entry->ret);
 	if (entry->envid.len > 0)

@@ -2,6 +2,7 @@
 #include "smtpd/outbound/client.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/dial.h"
 #include "smtpd/outbound/client_reply.h"
@@ -32,7 +33,7 @@ struct script {
 	const char *why;     /* the end of the session contains this */
 	const char *data;    /* what the message looked like on the wire */
 	bool unused;         /* the last message was not looked at */
-	bool lost, tls_failed, must_tls, lmtp, login, large, one_by_one, again, smtputf8;
+	bool lost, tls_failed, must_tls, lmtp, login, large, one_by_one, again, smtputf8, in_time;
 };
 
 struct world {
@@ -245,6 +246,10 @@ static void make_message(struct world *world)
 	(void)snprintf(world->recipients[2].orcpt, sizeof(world->recipients[2].orcpt), "utf-8;");
 	for (size_t at = 6; at + 2 < QUEUE_ORCPT_MAX; at += 2) /* what it would become is too long */
 		memcpy(world->recipients[2].orcpt + at, "\xc3\xb6", 3);
+	if (world->script->in_time) {
+		world->envelope.deliver_by_ms = clock_wall_ms() + 3600000;
+		world->recipients[2].notify = NOTIFY_SUCCESS;
+	}
 	world->message = (struct client_message) { .message = &world->envelope,
 		.pool = world->pool,
 		.read = read_octets,
@@ -446,8 +451,25 @@ static const struct script scripts[] = {
 	        "550 550 550 ", "", .smtputf8 = true },
 	{ "AUTH PLAIN",
 	        { GREETED, "S 250-far", "S 250 AUTH LOGIN PLAIN", "C AUTH PLAIN AHVzZXIAcGVuY2ls\r\n", "S 235 2.7.0 ok",
-	                "C MAIL", "S 550 x", "C RSET", "S 250", "C QUIT", "X" },
-	        "550 550 550 ", "", .login = true },
+	                "C MAIL FROM:<alice@example.test> AUTH=<>\r\n", "S 550 x", "C RSET", "S 250", "C QUIT", "X" },
+	        "550 550 550 ", "", .login = true }, /* RFC 4954 §5 */
+	{ "a priority is told, also 0 (RFC 6710 §4.2)",
+	        { GREETED, "S 250-far", "S 250 MT-PRIORITY MIXER", "C MAIL FROM:<alice@example.test> MT-PRIORITY=0\r\n",
+	                "S 550 x", "C RSET", "S 250", "C QUIT", "X" },
+	        "550 550 550 ", "" },
+	{ "who does not keep the time shall tell of delay (RFC 2852 §4.1.4.2)",
+	        { GREETED, "S 250-far", "S 250 DSN", "C MAIL FROM:<alice@example.test>\r\n", "S 250 ok",
+	                "C RCPT TO:<r0@example.net> NOTIFY=FAILURE,DELAY\r\n", "S 550 no",
+	                "C RCPT TO:<r1@example.net> NOTIFY=FAILURE,DELAY ORCPT=", "S 550 no",
+	                "C RCPT TO:<r2@example.net> NOTIFY=SUCCESS,DELAY", "S 550 no", "C RSET", "S 250", "C QUIT",
+	                "X" },
+	        "550 550 550 ", "", .in_time = true },
+	{ "who keeps the time is told the rest of it",
+	        { GREETED, "S 250-far", "S 250-DELIVERBY", "S 250 DSN", "C MAIL FROM:<alice@example.test> BY=",
+	                "S 250 ok", "C RCPT TO:<r0@example.net> NOTIFY=FAILURE,DELAY\r\n", "S 550 no",
+	                "C RCPT TO:<r1@example.net> ORCPT=", "S 550 no", "C RCPT TO:<r2@example.net> NOTIFY=SUCCESS",
+	                "S 550 no", "C RSET", "S 250", "C QUIT", "X" },
+	        "550 550 550 ", "", .in_time = true },
 	{ "AUTH LOGIN",
 	        { GREETED, "S 250-far", "S 250 AUTH=LOGIN", "C AUTH LOGIN\r\n", "S 334 VXNlcm5hbWU6", "C dXNlcg==\r\n",
 	                "S 334 UGFzc3dvcmQ6", "C cGVuY2ls\r\n", "S 535 5.7.8 wrong", "H" },
@@ -535,11 +557,41 @@ static void test_offers(void **state)
 	assert_int_equal(offer.deliver_by_min, 240);
 }
 
+/* RFC 9422 §4: six digits, no 0 in front; §3.7: a limit that is none is left out. RFC 2852 §2: options behind the number. */
+static void test_offered_numbers(void **state)
+{
+	static const struct {
+		const char *line;
+		uint32_t rcpt_max, mail_max;
+		int64_t by_min;
+	} rows[] = {
+		{ "LIMITS RCPTMAX=999999 MAILMAX=1", 999999, 1, 0 },
+		{ "LIMITS MAILMAX=7 RCPTMAX=1000000", 0, 7, 0 },
+		{ "LIMITS RCPTMAX=0 MAILMAX=07", 0, 0, 0 },
+		{ "LIMITS RCPTMAX MAILMAX=", 0, 0, 0 },
+		{ "DELIVERBY", 0, 0, 0 },
+		{ "DELIVERBY 30,FOO", 0, 0, 30 },
+		{ "DELIVERBY ,FOO", 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct client_offer offer = { 0 };
+
+		offer_line(&offer, span_of(rows[i].line));
+		if (offer.rcpt_max != rows[i].rcpt_max || offer.mail_max != rows[i].mail_max ||
+		        offer.deliver_by_min != rows[i].by_min)
+			fail_msg("%s: %u %u %lld", rows[i].line, offer.rcpt_max, offer.mail_max,
+			        (long long)offer.deliver_by_min);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_offers),
+		cmocka_unit_test(test_offered_numbers),
 		cmocka_unit_test(test_scripts),
 	};
 

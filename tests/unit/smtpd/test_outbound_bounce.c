@@ -60,8 +60,11 @@ static void take_failed(struct world *world, const char *header, size_t size, en
 	struct queue_entry entry = { .trace = SPAN("trace"),
 		.sender = SPAN("s@elsewhere.test"),
 		.ret = ret,
+		.priority = -3,
 		.created_ms = NOW,
 		.expires_ms = NOW,
+		.deliver_by_ms = NOW + 60000,
+		.future_release = SPAN("for;60"),
 		.recipients = &rcpt,
 		.recipient_count = 1 };
 	struct queue_entry *entries[] = { &entry };
@@ -112,6 +115,21 @@ static void eight_bits(void **state)
 	assert_true(says(entry, "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"));
 }
 
+/* RFC 2852 §4.1.3, §5, RFC 4865 §5.1.2, RFC 6710 §4.6: over the queue and into the report. */
+static void times_asked_for(void **state)
+{
+	struct world *world = *state;
+	const struct queue_entry *entry;
+
+	take_failed(world, "Subject: x\r\n\r\n", 100, RETURN_HEADERS);
+	world->parcel->fates[0] = (struct fate) { .report = true, .action = REPORT_DELAYED, .time_is_over = true };
+	entry = make(world);
+	assert_int_equal(entry->priority, -3);
+	assert_true(says(
+	        entry, "\r\nDeliver-By-Date: Fri, 15 Jan 2027 08:01:00 +0000\r\nFuture-Release-Request: for;60\r\n"));
+	assert_true(says(entry, "Action: delayed\r\nStatus: 4.4.7\r\n"));
+}
+
 static void seven_bits(void **state)
 {
 	const struct queue_entry *entry;
@@ -149,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(eight_bits, setup, teardown),
+		cmocka_unit_test_setup_teardown(times_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(seven_bits, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_original, setup, teardown),
 	};

@@ -387,9 +387,11 @@ static void by_time(void **state)
 	assert_int_equal(parcel->fates[0].result, QUEUE_AGAIN);
 	assert_true(parcel->fates[0].report && parcel->fates[0].warned);
 	assert_int_equal(parcel->fates[0].action, REPORT_DELAYED);
+	assert_true(parcel->fates[0].time_is_over); /* §4.1.3: told as 4.4.7 */
+	assert_string_equal(parcel->fates[0].outcome.status, "4.4.1");
 	parcel->part.recipients[0].warned = true;
 	settle(parcel, 0, &outcome);
-	assert_false(parcel->fates[0].report);
+	assert_false(parcel->fates[0].report || parcel->fates[0].time_is_over);
 	/* handed on to a server that does not keep the time: the sender hears of it, unless it wants to hear nothing */
 	outcome_set(&outcome, OUTCOME_DONE, "2.0.0", "ok");
 	settle(parcel, 0, &outcome);
@@ -402,6 +404,10 @@ static void by_time(void **state)
 	parcel->peer.deliver_by = true;
 	settle(parcel, 0, &outcome);
 	assert_false(parcel->fates[0].report);
+	parcel->part.flags = QUEUE_BY_TRACE; /* §4.1.4: the way is to be seen */
+	settle(parcel, 0, &outcome);
+	assert_true(parcel->fates[0].report);
+	assert_int_equal(parcel->fates[0].action, REPORT_RELAYED);
 	parcel_free(&parcel);
 	clock_set_for_test(-1, -1);
 }

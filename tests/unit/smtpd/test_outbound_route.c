@@ -517,7 +517,7 @@ static void details(void **state)
 	assert_int_equal(it->hosts[0].addresses[2].ss_family, AF_INET6);
 	assert_int_equal(ntohs(((const struct sockaddr_in *)&it->hosts[0].addresses[1])->sin_port), 25);
 	it = find("alias.test", 0);
-	assert_string_equal(it->hosts[0].tlsa_base, "real.test"); /* RFC 7672: the end of the chain ... */
+	assert_string_equal(it->hosts[0].tlsa_base, "real.test"); /* RFC 7672 §2.2.3: the end of the chain ... */
 	assert_int_equal(it->hosts[0].tlsa_count, 1);
 	assert_int_equal(it->hosts[0].tlsa[0].len, 35);
 	assert_true(it->hosts[0].secure);

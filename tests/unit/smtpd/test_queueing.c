@@ -1,6 +1,7 @@
 /* What of a message goes into mailboxes and what into the queue, and with which envelope; against a world in memory. */
 #include "fake.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "message/srs.h"
@@ -24,6 +25,12 @@
 static void nothing(struct fake_world *world)
 {
 	(void)world;
+}
+
+static void clock_stands(struct fake_world *world)
+{
+	(void)world;
+	clock_set_for_test(-1, 1000000000000);
 }
 
 static void files_sent(struct fake_world *world)
@@ -134,6 +141,25 @@ static const struct queueing_case {
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <alice@example.test> account=1 after=30000\nlocal <bob@example.test> account=2\n", 0, 0,
 	        0 },
+	{ "RFC 4865: held for a time, and what is told of it", PORT_SUBMIT_TLS, clock_stands,
+	        LOGIN " HOLDFOR=60\r\nRCPT TO:<bob@example.test>\r\n" BODY, "250 2.0.0 queued as ",
+	        "entry 0 from <alice@example.test> account=1 after=60000 release=for;60\nlocal <bob@example.test> account=2\n",
+	        0, 0, 0 },
+	{ "RFC 4865: held up to a moment", PORT_SUBMIT_TLS, clock_stands,
+	        LOGIN " HOLDUNTIL=2001-09-09T03:47:40+01:00\r\nRCPT TO:<bob@example.test>\r\n" BODY,
+	        "250 2.0.0 queued as ",
+	        "entry 0 from <alice@example.test> account=1 after=3660000 release=until;2001-09-09T02:47:40Z\n"
+	        "local <bob@example.test> account=2\n",
+	        0, 0, 0 },
+	{ "RFC 2852, RFC 6710: a time and a priority, and no more than 0 for a stranger", PORT_MX, clock_stands,
+	        HELLO "MAIL FROM:<> BY=300;R MT-PRIORITY=3\r\nRCPT TO:<away@example.test>\r\n" BODY,
+	        "250 2.0.0 queued as ",
+	        "entry 0 from <> flags=64 by=300000\nremote <away@elsewhere.example> domain=elsewhere.example\n", 0, 0,
+	        0 },
+	{ "RFC 6710: who has logged in for more", PORT_SUBMIT_TLS, clock_stands,
+	        LOGIN " MT-PRIORITY=3\r\nRCPT TO:<x@foreign.example>\r\n" BODY, "250 2.0.0 queued as ",
+	        "entry 0 from <alice@example.test> account=1 priority=3\nremote <x@foreign.example> domain=foreign.example\n",
+	        0, 0, 0 },
 	{ "undo time of the site", PORT_SUBMIT_TLS, site_thinks_again, LOGIN "\r\nRCPT TO:<bob@example.test>\r\n" BODY,
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <alice@example.test> account=1 after=10000\nlocal <bob@example.test> account=2\n", 0, 0,
@@ -264,6 +290,7 @@ static void test_cases(void **state)
 		assert_int_equal(world.recorded[2], 0);
 		fake_release(&conn);
 		fake_free(&world);
+		clock_set_for_test(-1, -1);
 	}
 }
 
@@ -287,6 +314,7 @@ static void test_hang_up_anywhere(void **state)
 			fake_hang_up(conn);
 			fake_release(&conn);
 			fake_free(&world);
+			clock_set_for_test(-1, -1);
 		}
 	}
 }

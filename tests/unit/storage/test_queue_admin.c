@@ -394,7 +394,7 @@ static void test_damages(void **state)
 		{ "INSERT INTO recipient SELECT 99 << 14, lane_id, 0, next_attempt, 0, 'q@one.test', 0, '', '', 0, op_id, "
 		  "0, 0, '' FROM recipient WHERE address = 'b@two.test'",
 		        "2 recipient 1622016 belongs to no message\n", true },
-		{ "INSERT INTO message SELECT 77, 'lost', '', '', '', 0, 0, 0, 0, 0, 0, 0, 3; "
+		{ "INSERT INTO message SELECT 77, 'lost', '', '', '', 0, 0, 0, 0, 0, 0, 0, 3, ''; "
 		  "INSERT INTO body VALUES (77, x'414243', x'', NULL, 0)",
 		        "0 message lost has no recipients\n", true },
 		{ "UPDATE body SET length = length + 1 WHERE message_id = 1",

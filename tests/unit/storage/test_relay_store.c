@@ -159,7 +159,7 @@ static void test_policies(void **state)
 	put(site, "b.test", 50, large, sizeof(large));
 	put(site, "c.test", 200, "", 0);
 	relay_store_close(&site->store);
-	assert_true(relay_store_open(site->dir, &site->store, &err)); /* RFC 8461 §5.1 */
+	assert_true(relay_store_open(site->dir, &site->store, &err)); /* RFC 8461 §3.2 */
 	assert_true(relay_store_find_policy(site->store, SPAN("a.test"), &row, &found, &err));
 	assert_true(found);
 	assert_string_equal(row.policy, "version: STSv1\r\n");
