@@ -77,8 +77,9 @@ static void on_reverse(void *arg, const struct dns_answer *answer)
 		if (ours || source->name[0] == '\0')
 			(void)snprintf(source->name, sizeof(source->name), "%s", name);
 	}
-	source->rank = RANK_UNKNOWN;
-	if (source->name[0] != '\0')
+	if (source->name[0] == '\0')
+		source->rank = RANK_UNKNOWN;
+	else
 		source->query = dns_ask(source->sources->dns, source->name,
 		        source->address.ss_family == AF_INET ? DNS_A : DNS_AAAA, on_forward, source);
 }

@@ -231,7 +231,7 @@ static void run_copy(struct worker_job *job)
 		LOG(LOG_WARNING, "relay.sts_copy", LOG_TEXT("domain", find->domain), LOG_FAILURE(&find->error));
 }
 
-/* The copy holds until it expires; one from the future (the clock was set back) as long as its max_age says from now. */
+/* The copy holds until it expires. */
 static void take_copy(struct sts_find *find)
 {
 	struct sts_policy *policy;
