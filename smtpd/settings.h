@@ -60,6 +60,9 @@ struct smtpd_settings {
 #define REMOTES_MAX         5000        /* addresses elsewhere, the same; together below QUEUE_RECIPIENTS_MAX */
 #define COMMAND_READ_SIZE   (4 * KIB)   /* before login one session costs at most 16 KiB */
 #define DATA_READ_SIZE      (64 * KIB)
+#define WIDE_READERS_MAX    64 /* sessions of a process that read so much at once; the others COMMAND_READ_SIZE */
+#define SPOOLS_MAX          (8 * MIB)  /* octets of messages that all sessions of a process have in memory; beyond it */
+#define SPOOL_SMALL         (8 * KIB)  /* only messages up to that stay there, the others go to the disk at once */
 #define DATA_CHUNK_MAX      (64 * KIB) /* handed to the disk at once */
 #define DATA_DISCARD_FACTOR 4          /* a message over the limit is read to this many times the limit, then cut off */
 

@@ -18,6 +18,7 @@ struct spool {
 	uint64_t size;
 	struct buffer memory; /* all of it, while fd is -1 */
 	int fd;
+	bool leaves; /* nothing more stays in memory */
 	bool synced;
 	bool failed; /* a write went wrong: what is there is not the message */
 };
@@ -49,7 +50,12 @@ void spool_free(struct spool **spool)
 
 bool spool_fits(const struct spool *spool, size_t more)
 {
-	return spool->fd < 0 && more <= STORE_INLINE_BODY_MAX - spool->size;
+	return spool->fd < 0 && !spool->leaves && more <= STORE_INLINE_BODY_MAX - spool->size;
+}
+
+void spool_leave_memory(struct spool *spool)
+{
+	spool->leaves = true;
 }
 
 bool spool_is_file(const struct spool *spool)

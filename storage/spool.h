@@ -15,6 +15,9 @@ struct spool;
 /* limit: the message may not grow past it (ERR_TOO_LARGE); 64-bit counted. */
 bool spool_new(struct store *store, uint64_t limit, struct spool **out, struct error *err);
 bool spool_fits(const struct spool *spool, size_t more); /* true: appending `more` octets touches no disk */
+/* Memory is scarce: the next octets go to the file, and all that came before them. For all messages of a process together that is its user's
+ * to decide. Thread: any, touches no disk. */
+void spool_leave_memory(struct spool *spool);
 bool spool_append(struct spool *spool, struct span bytes, struct error *err);
 uint64_t spool_size(const struct spool *spool);
 /* Reads back, at most size octets, short only at the end; for the summary and for hashing. */

@@ -39,7 +39,7 @@ static bool is_lines(struct spool *spool, struct error *err)
 	       error_set(err, ERR_SYNTAX, "bare CR, bare LF or NUL outside of the parts (RFC 3030 3)");
 }
 
-bool lines_make(struct store *store, uint64_t limit, struct spool **spool, struct error *err)
+bool lines_make(struct store *store, uint64_t limit, bool in_file, struct spool **spool, struct error *err)
 {
 	struct conversion conversion = { .from = *spool };
 	const struct transcode_io io = { read_octets, write_octets, &conversion };
@@ -51,6 +51,8 @@ bool lines_make(struct store *store, uint64_t limit, struct spool **spool, struc
 		return is_lines(*spool, err);
 	if (!spool_new(store, limit, &conversion.to, err))
 		return false;
+	if (in_file)
+		spool_leave_memory(conversion.to);
 	if (!transcode(&io, TRANSCODE_8BIT, err) || !is_lines(conversion.to, err)) {
 		spool_free(&conversion.to);
 		return false;

@@ -8,7 +8,8 @@
 #include "storage/spool.h"
 
 /* Replaces *spool where that is needed. ERR_UNSUPPORTED: a signed part is binary (RFC 3030 §3: then it is refused); ERR_SYNTAX:
- * a bare CR, bare LF or NUL where nothing can be encoded (a header, between parts); ERR_TOO_LARGE: it grew past limit; what a spool says. On failure *spool is as it was. */
-bool lines_make(struct store *store, uint64_t limit, struct spool **spool, struct error *err);
+ * a bare CR, bare LF or NUL where nothing can be encoded (a header, between parts); ERR_TOO_LARGE: it grew past limit; what a spool says. On failure *spool is as it was.
+ * in_file: what it becomes leaves memory (spool.h). */
+bool lines_make(struct store *store, uint64_t limit, bool in_file, struct spool **spool, struct error *err);
 
 #endif

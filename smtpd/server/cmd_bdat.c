@@ -8,7 +8,7 @@ static void read_lines(struct smtp_session *s)
 {
 	s->chunk.open = false;
 	conn_set_min_rate(s->conn, 0);
-	conn_set_read_size(s->conn, COMMAND_READ_SIZE);
+	octets_read_narrowly(s);
 	conn_set_mode(s->conn, CONN_LINES);
 }
 
@@ -159,6 +159,6 @@ void cmd_bdat(struct smtp_session *s, struct span args)
 	}
 	conn_set_mode(s->conn, CONN_BYTES);
 	if (s->chunk.refusal.code == 0) /* else a client without a login could have us keep that much */
-		conn_set_read_size(s->conn, DATA_READ_SIZE);
+		octets_read_widely(s);
 	conn_set_min_rate(s->conn, DATA_MIN_RATE);
 }

@@ -8,7 +8,7 @@
 static void end_of_data(struct smtp_session *s)
 {
 	conn_set_min_rate(s->conn, 0);
-	conn_set_read_size(s->conn, COMMAND_READ_SIZE);
+	octets_read_narrowly(s);
 	conn_set_mode(s->conn, CONN_LINES);
 	message_end(s);
 }
@@ -64,7 +64,7 @@ void cmd_data(struct smtp_session *s, struct span args)
 	data_scan_init(&transaction->scan);
 	s->state = RECEIVING;
 	conn_set_mode(s->conn, CONN_BYTES);
-	conn_set_read_size(s->conn, DATA_READ_SIZE);
+	octets_read_widely(s);
 	conn_set_min_rate(s->conn, DATA_MIN_RATE);
 	session_reply(s, 354, NULL, "send the message, end with CR LF . CR LF");
 }

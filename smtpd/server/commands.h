@@ -72,7 +72,11 @@ bool octets_begin(struct smtp_session *s, struct error *err); /* a spool for the
 void octets_keep(struct smtp_session *s, struct span text);
 /* What is too much for memory goes to the disk, and then done() comes; true: it is under way, and the session waits. */
 bool octets_flush(struct smtp_session *s, void (*done)(struct smtp_session *s));
-void octets_give_up(struct transaction *transaction); /* nothing is kept from here on; failure or too_large says why */
+/* How much is read at once: much while a message comes in, where not too many do, and little else. */
+void octets_read_widely(struct smtp_session *s);
+void octets_read_narrowly(struct smtp_session *s);
+void octets_left_memory(struct smtp_session *s);        /* the spool has nothing there any more: gone, or a file */
+bool octets_are_too_many(const struct smtp_session *s); /* in memory, of all sessions */
 bool octets_far_too_many(const struct smtp_session *s);
 void octets_bad(struct smtp_session *s); /* bare CR, bare LF or NUL: refused, and the end of the session */
 

@@ -199,10 +199,20 @@ static void deliver(struct smtp_session *s)
 	message_refuse(s, STAGE_DATA, &transaction->failure);
 }
 
+static void make_lines_of(struct smtp_session *s, bool in_file)
+{
+	(void)lines_make(s->server->accept.store, s->server->settings.max_message_size, in_file, &s->transaction->spool,
+	        &s->job_error);
+}
+
 static void make_lines(struct smtp_session *s)
 {
-	(void)lines_make(
-	        s->server->accept.store, s->server->settings.max_message_size, &s->transaction->spool, &s->job_error);
+	make_lines_of(s, false);
+}
+
+static void make_lines_in_file(struct smtp_session *s)
+{
+	make_lines_of(s, true);
 }
 
 static void lines_are_made(struct smtp_session *s)
@@ -227,7 +237,7 @@ void message_end(struct smtp_session *s)
 	if (transaction->failure.code != ERR_NONE)
 		message_refuse(s, STAGE_DATA, &transaction->failure);
 	else if (transaction->mail.body == BODY_BINARYMIME)
-		session_work(s, WORKER_WRITE, make_lines, lines_are_made);
+		session_work(s, WORKER_WRITE, octets_are_too_many(s) ? make_lines_in_file : make_lines, lines_are_made);
 	else
 		deliver(s);
 }

@@ -1,5 +1,8 @@
 /* Octets of a message on their way to the spool: what fits into its memory is appended at once, on the loop; what needs the disk goes as
- * a chunk to a worker while the conn is paused, so memory stays flat however large the message is. */
+ * a chunk to a worker while the conn is paused, so memory stays flat however large the message is.
+ *
+ * It stays flat however many come at once, too (promises.md, "pre-auth memory"): 2,000 clients that stop after 64 KiB would hold 128 MiB.
+ * So what all sessions have in memory is counted, and beyond SPOOLS_MAX only small messages stay there; and few read much at once. */
 #include "smtpd/server/commands.h"
 
 #include "base/check.h"
@@ -9,10 +12,48 @@ bool octets_begin(struct smtp_session *s, struct error *err)
 	return spool_new(s->server->accept.store, s->server->settings.max_message_size, &s->transaction->spool, err);
 }
 
-void octets_give_up(struct transaction *transaction)
+void octets_read_widely(struct smtp_session *s)
 {
-	spool_free(&transaction->spool);
-	buffer_free(&transaction->chunk);
+	if (!s->reads_widely && s->server->wide_readers < WIDE_READERS_MAX) {
+		s->reads_widely = true;
+		s->server->wide_readers++;
+	}
+	conn_set_read_size(s->conn, s->reads_widely ? DATA_READ_SIZE : COMMAND_READ_SIZE);
+}
+
+void octets_read_narrowly(struct smtp_session *s)
+{
+	if (!s->reads_widely)
+		return;
+	s->reads_widely = false;
+	s->server->wide_readers--;
+	if (!s->closing)
+		conn_set_read_size(s->conn, COMMAND_READ_SIZE);
+}
+
+void octets_left_memory(struct smtp_session *s)
+{
+	s->server->spooled -= s->spooled;
+	s->spooled = 0;
+}
+
+bool octets_are_too_many(const struct smtp_session *s)
+{
+	return s->server->spooled > SPOOLS_MAX;
+}
+
+static void count_in_memory(struct smtp_session *s, size_t more)
+{
+	s->spooled += more;
+	s->server->spooled += more;
+}
+
+/* Nothing is kept from here on; failure or too_large says why. */
+static void give_up(struct smtp_session *s)
+{
+	spool_free(&s->transaction->spool);
+	buffer_free(&s->transaction->chunk);
+	octets_left_memory(s);
 }
 
 static bool keeps_nothing(const struct transaction *transaction)
@@ -28,7 +69,7 @@ static void count_octets(struct smtp_session *s, size_t more)
 	if (transaction->size <= s->server->settings.max_message_size || transaction->too_large)
 		return;
 	transaction->too_large = true;
-	octets_give_up(transaction);
+	give_up(s);
 }
 
 /* At most DATA_CHUNK_MAX octets come between two flushes. */
@@ -39,12 +80,15 @@ void octets_keep(struct smtp_session *s, struct span text)
 	count_octets(s, text.len);
 	if (keeps_nothing(transaction))
 		return;
+	if (s->spooled + text.len > SPOOL_SMALL && s->server->spooled + text.len > SPOOLS_MAX)
+		spool_leave_memory(transaction->spool);
 	if (transaction->chunk.len == 0 && spool_fits(transaction->spool, text.len)) {
+		count_in_memory(s, text.len);
 		if (!spool_append(transaction->spool, text, &transaction->failure))
-			octets_give_up(transaction);
+			give_up(s);
 	} else if (!buffer_append_span(&transaction->chunk, text)) {
 		error_set(&transaction->failure, ERR_NO_MEMORY, "out of memory, try again later");
-		octets_give_up(transaction);
+		give_up(s);
 	}
 }
 
@@ -58,9 +102,10 @@ static void chunk_written(struct smtp_session *s)
 	struct transaction *transaction = s->transaction;
 
 	buffer_free(&transaction->chunk); /* whoever sends slowly has no claim to it */
+	octets_left_memory(s);
 	if (s->job_error.code != ERR_NONE) {
 		transaction->failure = s->job_error;
-		octets_give_up(transaction);
+		give_up(s);
 	}
 	transaction->flushed(s);
 }

@@ -27,6 +27,8 @@ static void drop_transaction(struct smtp_session *s)
 	transaction_free(&s->transaction);
 	s->server->envelopes -= s->envelope;
 	s->envelope = 0;
+	octets_left_memory(s);
+	octets_read_narrowly(s);
 }
 
 static void session_release(struct smtp_session *s)

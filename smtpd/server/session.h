@@ -83,6 +83,8 @@ struct smtp_server {
 	struct auth_client *auth;
 	uint32_t own_uid;              /* of this process */
 	size_t envelopes;              /* memory of all, as far as the sessions have counted it */
+	size_t spooled;                /* octets of messages in memory: SPOOLS_MAX */
+	unsigned wide_readers;         /* WIDE_READERS_MAX */
 	struct smtp_session *sessions; /* all that live */
 	bool draining;
 	void (*on_empty)(void *arg); /* draining, and the last session has ended */
@@ -122,7 +124,9 @@ struct smtp_session {
 	char login[AUTH_LOGIN_MAX + 1];
 
 	struct transaction *transaction;
-	size_t envelope; /* its share of server->envelopes */
+	size_t envelope;   /* its share of server->envelopes */
+	size_t spooled;    /* and of server->spooled */
+	bool reads_widely; /* counts in server->wide_readers */
 	struct
 	{ /* the BDAT under way (RFC 3030 §2); its octets come in any state, and go nowhere where it was refused */
 		bool open, last;

@@ -360,18 +360,24 @@ bool account_usage(struct account *account, struct account_usage *out, struct er
 
 struct spool {
 	struct buffer bytes;
+	bool leaves;
 };
 
 bool spool_new(struct store *store, uint64_t limit, struct spool **out, struct error *err)
 {
-	*out = malloc(sizeof(**out));
+	*out = calloc(1, sizeof(**out));
 	buffer_init(&(*out)->bytes, limit);
 	return true;
 }
 
 bool spool_fits(const struct spool *spool, size_t more)
 {
-	return spool->bytes.len + more <= the_world->spool_memory;
+	return !spool->leaves && spool->bytes.len + more <= the_world->spool_memory;
+}
+
+void spool_leave_memory(struct spool *spool)
+{
+	spool->leaves = true;
 }
 
 bool spool_append(struct spool *spool, struct span bytes, struct error *err)
@@ -740,6 +746,7 @@ void fake_free(struct fake_world *world)
 {
 	fake_settle(world);
 	CHECK(world->server.sessions == NULL && jobs_head == NULL && all_sasl == NULL && all_conns == NULL);
+	CHECK(world->server.spooled == 0 && world->server.wide_readers == 0);
 	uv_run(&world->loop, UV_RUN_NOWAIT);
 	CHECK(uv_loop_close(&world->loop) == 0);
 	buffer_free(&world->last);

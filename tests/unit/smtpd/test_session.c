@@ -481,6 +481,44 @@ static void test_envelopes_have_a_budget(void **state)
 	fake_free(&world);
 }
 
+#define STALLED 400
+
+/* promises.md, "pre-auth memory": many that send much and then nothing hold what all may hold, and a little each; what they send then comes
+ * in all the same, and so does what others send. */
+static void test_stalled_messages_have_a_budget(void **state)
+{
+	static char body[60 * KIB];
+	static struct conn *conns[STALLED];
+	struct fake_world world;
+	const struct smtp_server *server = &world.server;
+
+	fake_init(&world);
+	world.server.settings.max_message_size = MIB;
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : 'x';
+	for (size_t i = 0; i < STALLED; i++) {
+		conns[i] = fake_connect(&world, PORT_MX);
+		fake_send(conns[i], SPAN(HELLO ENVELOPE "DATA\r\n"));
+		fake_send(conns[i], span_make(body, sizeof(body)));
+		assert_true(server->spooled <= SPOOLS_MAX && server->wide_readers <= WIDE_READERS_MAX);
+	}
+	assert_true(server->spooled > SPOOLS_MAX - sizeof(body)); /* the first ones have theirs there */
+	assert_int_equal(server->wide_readers, WIDE_READERS_MAX);
+	for (size_t i = 0; i < STALLED; i++) { /* small ones still are */
+		fake_clear(conns[i]);
+		fake_send(conns[i], SPAN("\r\n.\r\n" ENVELOPE "DATA\r\nSubject: x\r\n\r\nx\r\n"));
+		assert_non_null(strstr(fake_output(conns[i]), "250 2.0.0 delivered"));
+		assert_true(world.last.len > sizeof(body));
+	}
+	assert_int_equal(world.delivered[1], STALLED);
+	assert_int_equal(server->spooled, STALLED * strlen("Subject: x\r\n\r\nx\r\n"));
+	for (size_t i = 0; i < STALLED; i++)
+		fake_release(&conns[i]);
+	assert_int_equal(server->spooled, 0);
+	assert_int_equal(server->wide_readers, 0);
+	fake_free(&world);
+}
+
 static void test_harvest_is_slowed(void **state)
 {
 	struct fake_world world;
@@ -721,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_mail_loop),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_envelopes_have_a_budget),
+		cmocka_unit_test(test_stalled_messages_have_a_budget),
 		cmocka_unit_test(test_harvest_is_slowed),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_time_out),

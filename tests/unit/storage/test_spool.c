@@ -58,10 +58,33 @@ static void test_sizes(void **state)
 	free(bytes);
 }
 
+/* What was in memory goes along, and nothing more stays there. */
+static void test_leaves_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct spool *spool;
+	struct error err;
+	char text[10];
+	size_t got;
+
+	assert_true(spool_new(fixture->store, 100, &spool, &err));
+	assert_true(spool_append(spool, SPAN("abc"), &err));
+	assert_true(spool_fits(spool, 1));
+	spool_leave_memory(spool);
+	assert_false(spool_fits(spool, 0));
+	assert_true(spool_read(spool, 0, text, sizeof(text), &got, &err) && got == 3); /* until more comes */
+	assert_true(spool_append(spool, SPAN("def"), &err));
+	assert_true(spool_sync(spool, &err));
+	assert_true(spool_read(spool, 0, text, sizeof(text), &got, &err) && got == 6);
+	assert_memory_equal(text, "abcdef", 6);
+	spool_free(&spool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sizes, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_leaves_memory, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
