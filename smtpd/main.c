@@ -34,7 +34,9 @@ static const struct daemon_port ports[] = {
 static const char *const writable[] = { "/accounts", "/spool", "/run", "/spare", "/directory.db", "/directory.db-wal",
 	"/directory.db-shm", "/directory.db-lock", "/queue", "/queue.db", "/queue.db-wal", "/queue.db-shm",
 	"/queue.db-lock", "/events.db", "/events.db-wal", "/events.db-shm", "/events.db-lock", NULL };
-/* linkat(2) of an unnamed spool file; passwd(5), which is another file after each change: who uses the sendmail command's socket. */
+/* linkat(2) of an unnamed spool file. And who uses the sendmail command's socket (local_user.c): getpwuid(3) reads nsswitch.conf and passwd(5). That is
+ * another file after each change (rename(2)), and a rule of Landlock holds for the file that was there when it was made: of a user added
+ * since then nothing would be known, and no rule can be added later. So it is the folder; what in it is not for this user stays shut by its mode. */
 static const char *const readable[] = { "/proc/self/fd", "/etc", NULL };
 
 /* A proxy's connections count for those who come through it, once it has said who that is. */
