@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crash import disk as disks  # noqa: E402
 from crash.load import Load  # noqa: E402
-from crash.remote_load import Others  # noqa: E402
+from crash.remote_load import Others, RemoteLoad  # noqa: E402
 from crash.world import ANSWER_SECONDS, World, shim_reason  # noqa: E402
 from harness.far_end import FarEnd  # noqa: E402
 from harness.imap import Imap  # noqa: E402
@@ -659,39 +659,71 @@ def kill_at_call():
 kill_at_call.depth = 6
 
 
+def cut_power(world, load, kills):
+    """Under load: what was not flushed to the disk is gone (ext4's shutdown without its log). Then the suite is started again: seconds.
+    Into `kills` goes the moment when the last process was gone."""
+    load.go()
+    time.sleep(1.5)
+    witness = world.disk.folder / "witness"
+    witness.write_bytes(b"x" * 5000)
+    world.disk.cut_power()
+    for worker in load.workers:
+        worker.go.clear()
+    world.site.kill()
+    kills.append(time.monotonic())
+    load.pause()
+    world.disk.unmount()
+    world.disk.mount()
+    assert not witness.exists() or witness.stat().st_size == 0, "the cut did not cut"
+    started = time.monotonic()
+    world.site.start()
+    world.supervisor = world.site.process.pid
+    return time.monotonic() - started
+
+
+def load_of(world, **options):
+    """A load that writes into the world's books."""
+    load = Load(world.site, world.users, **options)
+    load.books = world.books
+    for worker in load.workers:
+        worker.books = world.books
+    return load
+
+
 @scenario("power cut", "nothing acknowledged lost, nothing twice; service at once", "disk")
 def power_cut():
-    """Everything that was not flushed to the disk is gone: ext4's shutdown without its log."""
-    users = [f"cut{i}" for i in range(4)]
     cuts, seen = power_cut.rounds, []
-    with World(disk_mib=256, users=users) as world:
-        load = Load(world.site, users, seed=7, deliverers=4, deleters=2, largest=200_000)
-        load.books = world.books
-        for worker in load.workers:
-            worker.books = world.books
+    with World(disk_mib=256, users=[f"cut{i}" for i in range(4)]) as world:
+        load = load_of(world, seed=7, deliverers=4, deleters=2, largest=200_000)
         try:
             for _ in range(cuts):
-                load.go()
-                time.sleep(1.5)
-                witness = world.disk.folder / "witness"
-                witness.write_bytes(b"x" * 5000)
-                world.disk.cut_power()
-                for worker in load.workers:
-                    worker.go.clear()
-                world.site.kill()
-                load.pause()
-                world.disk.unmount()
-                world.disk.mount()
-                assert not witness.exists() or witness.stat().st_size == 0, "the cut did not cut"
-                started = time.monotonic()
-                world.site.start()
-                world.supervisor = world.site.process.pid
-                seen.append(time.monotonic() - started)
+                seen.append(cut_power(world, load, []))
                 world.audit()
                 world.site.posthouse("check")
         finally:
             load.stop()
         return f"{cuts} cuts under load; start {max(seen) * 1000:.0f} ms at most; {world.audit()}"
+
+
+@scenario("queue: power cut", "what was acknowledged goes out or comes back, its Sent copy and report once; twice only what was just being sent", "disk")
+def queue_power_cut():
+    cuts, (port, claim), senders = power_cut.rounds, claim_port(), ("out0", "out1")
+    with contextlib.closing(claim), World(disk_mib=256, users=("alice", "bob", "carol"), settings=RELAYING) as world:
+        world.site.add_users(senders)
+        load = load_of(world, seed=8, deliverers=1, deleters=1, largest=100_000)
+        remote = RemoteLoad(world.site, load, port, random.Random(8), senders, 8)
+        try:
+            for _ in range(cuts):
+                cut_power(world, load, remote.others.kills)
+                remote.drain()
+                assert remote.audit() == (0, 0), world.books.problems
+                world.audit()
+                world.site.posthouse("check")
+        finally:
+            load.stop()
+            remote.close()
+        return (f"{cuts} cuts under load; {len(remote.others.copies)} taken by other servers, allowed twice {sum(remote.doubles.values())}, "
+                f"{sum(remote.reports.values())} reports; {world.audit()}")
 
 
 power_cut.rounds = 3

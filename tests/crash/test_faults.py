@@ -6,7 +6,7 @@ from crash.faults import SCENARIOS, why_skipped
 
 EACH_APART = True  # each makes its own world
 pytestmark = pytest.mark.slow
-LONGEST = ("SIGKILL at a chosen call", "child hangs", "disk hangs", "power cut")  # begun first
+LONGEST = ("SIGKILL at a chosen call", "child hangs", "disk hangs", "power cut", "queue: power cut")  # begun first
 IN_ORDER = sorted(SCENARIOS, key=lambda s: LONGEST.index(s[0]) if s[0] in LONGEST else len(LONGEST))
 
 
