@@ -32,6 +32,8 @@
 	/* mailboxes */                                                                                                                                                                    \
 	X(MAIL_MAILBOX, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE mailbox_id = ?")                                                                                                    \
 	X(MAIL_MAILBOX_BY_NAME, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE name = ?")                                                                                                  \
+	X(MAIL_MAILBOX_ANY_CASE,                                                                                                                                                           \
+	        "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE name = ? COLLATE NOCASE ORDER BY name LIMIT 1")                                                                             \
 	X(MAIL_MAILBOX_BY_USE, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE use = ? AND use <> 0")                                                                                       \
 	X(MAIL_MAILBOX_ALL, "SELECT " MAILBOX_COLUMNS ", EXISTS (SELECT 1 FROM subscription s WHERE s.name = m.name) "                                                                     \
 	                    "FROM mailbox m ORDER BY name")                                                                                                                                \

@@ -82,8 +82,9 @@ static bool is_subscribed(struct account *account, struct span name, bool *out, 
 	return step != STEP_FAILED;
 }
 
-static bool find_one(struct account *account, enum mail_statement which, struct value key, struct mailbox_info *out,
-        struct error *err)
+/* stored: its name, or NULL. */
+static bool find_named(struct account *account, enum mail_statement which, struct value key, char *stored,
+        struct mailbox_info *out, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
@@ -96,6 +97,9 @@ static bool find_one(struct account *account, enum mail_statement which, struct 
 		info_read(rows, out);
 		ok = is_subscribed(account, database_text(rows, MAILBOX_NAME_COLUMN), &out->subscribed,
 		        err); /* the same snapshot: rows is open */
+		if (stored != NULL &&
+		        !span_copy(database_text(rows, MAILBOX_NAME_COLUMN), stored, MAILBOX_NAME_MAX + 1))
+			ok = error_detail(err, ERR_DAMAGED, "a mailbox name is too long");
 	}
 	database_done(rows);
 	if (step == STEP_DONE)
@@ -103,16 +107,38 @@ static bool find_one(struct account *account, enum mail_statement which, struct 
 	return step == STEP_ROW && ok;
 }
 
+static bool find_one(struct account *account, enum mail_statement which, struct value key, struct mailbox_info *out,
+        struct error *err)
+{
+	return find_named(account, which, key, NULL, out, err);
+}
+
+static bool parse_name(struct span name, struct mailbox_name *out, struct error *err)
+{
+	return mailbox_name_parse(name, out, err) ||
+	       (err->code != ERR_NO_MEMORY && error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox"));
+}
+
 bool mailbox_find(struct account *account, struct span name, struct mailbox_info *out, struct error *err)
 {
-	struct mailbox_name stored;
+	struct mailbox_name parsed;
 
-	if (!mailbox_name_parse(name, &stored, err)) {
-		if (err->code == ERR_NO_MEMORY)
-			return false;
-		return error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox");
-	}
-	return find_one(account, MAIL_MAILBOX_BY_NAME, V_TEXT(mailbox_name_span(&stored)), out, err);
+	return parse_name(name, &parsed, err) &&
+	       find_one(account, MAIL_MAILBOX_BY_NAME, V_TEXT(mailbox_name_span(&parsed)), out, err);
+}
+
+bool mailbox_find_any_case(struct account *account, struct span name, char stored[MAILBOX_NAME_MAX + 1],
+        struct mailbox_info *out, struct error *err)
+{
+	struct mailbox_name parsed;
+	struct value key;
+
+	if (!parse_name(name, &parsed, err))
+		return false;
+	key = V_TEXT(mailbox_name_span(&parsed));
+	if (find_named(account, MAIL_MAILBOX_BY_NAME, key, stored, out, err))
+		return true;
+	return err->code == ERR_NO_SUCH_MAILBOX && find_named(account, MAIL_MAILBOX_ANY_CASE, key, stored, out, err);
 }
 
 bool mailbox_find_use(struct account *account, enum special_use use, struct mailbox_info *out, struct error *err)

@@ -72,6 +72,10 @@ void keyword_list_free(struct keyword_list *list); /* also of a zeroed one */
 
 /* Names are UTF-8 with '/' between levels; INBOX in any case (RFC 9051 §5.1). ERR_NO_SUCH_MAILBOX. */
 bool mailbox_find(struct account *account, struct span name, struct mailbox_info *out, struct error *err);
+/* Where none has that name: the first one, in order of octets, that differs from it in the case of ASCII letters only. For names out of addresses,
+ * whose case nobody keeps (address_key.h), while that of a mailbox counts. stored: how it is written. */
+bool mailbox_find_any_case(struct account *account, struct span name, char stored[MAILBOX_NAME_MAX + 1],
+        struct mailbox_info *out, struct error *err);
 bool mailbox_find_use(struct account *account, enum special_use use, struct mailbox_info *out, struct error *err);
 bool mailbox_find_id(struct account *account, int64_t mailbox_id, struct mailbox_info *out, struct error *err);
 bool mailbox_list(struct account *account, void (*each)(void *arg, struct span name, const struct mailbox_info *info),

@@ -28,20 +28,24 @@ static bool no_memory(struct error *err)
 }
 
 /* The mailbox that a subaddress asks for; 0: there is none, so INBOX. */
-static int64_t folder_of(const struct part *part, struct account *account)
+static int64_t find_folder(struct part *part, struct account *account)
 {
 	struct span name = envelope_text(part->delivery->request.envelope, part->target->folder);
+	char stored[MAILBOX_NAME_MAX + 1];
 	struct mailbox_info info;
 	struct error err;
 
-	return name.len > 0 && mailbox_find(account, name, &info, &err) ? info.id : 0;
+	part->folder[0] = '\0';
+	if (name.len == 0 || !mailbox_find_any_case(account, name, stored, &info, &err))
+		return 0;
+	(void)span_copy(span_of(stored), part->folder, sizeof(part->folder)); /* as long as the name in the address */
+	return info.id;
 }
 
 static bool append(struct part *part, struct account *account, const struct new_message *message)
 {
-	int64_t folder = folder_of(part, account);
+	int64_t folder = find_folder(part, account);
 
-	part->in_folder = folder != 0;
 	if (folder != 0)
 		return batch_append(part->batch, folder, message);
 	return batch_append_to_use(part->batch, part->sent ? USE_SENT : USE_INBOX, message);
@@ -139,7 +143,7 @@ static void commit_built(struct account *account, struct part **parts, size_t co
 static void try_inbox(struct account *account, struct part **parts, size_t count, part_build *build)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (!parts[i]->in_folder || parts[i]->error.code != ERR_NO_SUCH_MAILBOX)
+		if (parts[i]->folder[0] == '\0' || parts[i]->error.code != ERR_NO_SUCH_MAILBOX)
 			continue;
 		batch_free(&parts[i]->batch);
 		error_clear(&parts[i]->error);

@@ -17,7 +17,7 @@ struct part {
 	struct batch *batch;
 	struct error error;
 	bool already;
-	bool in_folder; /* where the subaddress asked for */
+	char folder[QUEUE_FOLDER_MAX + 1]; /* where the subaddress asked for; "": INBOX */
 	uint32_t uid;
 };
 

@@ -107,17 +107,14 @@ static void tell_received(const struct delivery *delivery)
 static size_t tell_part(const struct delivery *delivery, const struct part *part, char *out, size_t size)
 {
 	const struct envelope *envelope = delivery->request.envelope;
-	struct span folder = part->in_folder ? envelope_text(envelope, part->target->folder)
-	                     : part->sent    ? SPAN("Sent")
-	                                     : SPAN("INBOX");
-
+	const char *folder = part->folder[0] != '\0' ? part->folder : part->sent ? "Sent" : "INBOX";
 	char uid[UID_TEXT] = " (was there already)";
 
 	if (!part->already)
 		snprintf(uid, sizeof(uid), ", UID %u", part->uid);
-	return (size_t)snprintf(out, size, "%s%.*s: %.*s%s", part == &delivery->parts[0] ? "" : "; ",
+	return (size_t)snprintf(out, size, "%s%.*s: %s%s", part == &delivery->parts[0] ? "" : "; ",
 	        SPAN_FMT(part->sent ? delivery->request.trace->sender : envelope_address(envelope, part->target->rcpt)),
-	        SPAN_FMT(folder), uid);
+	        folder, uid);
 }
 
 static bool has_it(const struct part *part)

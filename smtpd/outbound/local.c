@@ -135,15 +135,18 @@ static bool add_message(
 		.internal_date_ms = part->local->parcel->part.created_ms,
 		.flags = { .system = rcpt->kind == QUEUE_SENT ? FLAG_SEEN : 0 },
 	};
+	char stored[MAILBOX_NAME_MAX + 1];
 	struct mailbox_info info;
 	bool ok;
 
 	if (rcpt->kind == QUEUE_SENT) {
 		ok = batch_append_to_use(part->batch, USE_SENT, &message);
 		(void)snprintf(part->folder, sizeof(part->folder), "Sent");
-	} else if (rcpt->folder[0] != '\0' && mailbox_find(account, span_of(rcpt->folder), &info, err)) {
+	} else if (rcpt->folder[0] != '\0' &&
+	           mailbox_find_any_case(account, span_of(rcpt->folder), stored, &info, err)) {
 		ok = batch_append(part->batch, info.id, &message);
-		(void)snprintf(part->folder, sizeof(part->folder), "%s", rcpt->folder);
+		(void)span_copy(
+		        span_of(stored), part->folder, sizeof(part->folder)); /* as long as the name in the address */
 	} else {
 		ok = batch_append_to_use(part->batch, USE_INBOX, &message);
 		(void)snprintf(part->folder, sizeof(part->folder), "INBOX");

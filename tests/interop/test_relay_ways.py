@@ -252,10 +252,10 @@ def test_the_copy_in_sent_is_there_once(world, user):
 def test_a_detail_goes_to_the_folder_of_that_name(world, user):
     options(world, user, "--detail-folders", "yes")
     with world.site.imap_wire(user) as imap:
-        imap.imap("CREATE lists")
+        imap.imap("CREATE Lists")  # the local part has no case
         mark = world.receive(f"{user}+lists@example.test")
         other = world.receive(f"{user}+nothing@example.test")
-        wait_for(lambda: b"MESSAGES 1" in b"".join(imap.imap("STATUS lists (MESSAGES)")), HANG_SECONDS, world.story)
+        wait_for(lambda: b"MESSAGES 1" in b"".join(imap.imap("STATUS Lists (MESSAGES)")), HANG_SECONDS, world.story)
     assert having(world, user, other) and not [m for m in world.site.mailbox(user) if mark.encode() in m]
 
 

@@ -469,16 +469,18 @@ bool batch_append_to_use(struct batch *batch, enum special_use use, const struct
 
 bool batch_append(struct batch *batch, int64_t mailbox_id, const struct new_message *message)
 {
-	CHECK(mailbox_id == 0); /* mailbox_find() finds none here */
+	CHECK(mailbox_id == 0); /* mailbox_find_any_case() finds none here */
 	(void)batch;
 	(void)message;
 	return false;
 }
 
-bool mailbox_find(struct account *account, struct span name, struct mailbox_info *out, struct error *err)
+bool mailbox_find_any_case(struct account *account, struct span name, char stored[MAILBOX_NAME_MAX + 1],
+        struct mailbox_info *out, struct error *err)
 {
 	(void)account;
 	(void)name;
+	(void)stored;
 	(void)out;
 	return error_set(err, ERR_NO_SUCH_MAILBOX, "no such mailbox");
 }

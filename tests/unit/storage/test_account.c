@@ -461,6 +461,56 @@ static bool exists(struct fixture *fixture, const char *name)
 	return found;
 }
 
+/* Names out of addresses have no case: the exact one first, then the first in order of octets; ASCII only. */
+static void test_any_case(void **state)
+{
+	static const struct {
+		const char *name, *want; /* NULL: none */
+	} rows[] = {
+		{ "lists", "LISTS" },
+		{ "Lists", "Lists" },
+		{ "liSts", "LISTS" },
+		{ "lists/c", "Lists/C" },
+		{ "inbox", "INBOX" },
+		{ "b\xc3\xbc"
+		  "cher",
+		        "B\xc3\xbc"
+		        "cher" },
+		{ "\xc3\xbc"
+		  "ber",
+		        NULL },
+		{ "list", NULL },
+		{ "lists%", NULL },
+		{ "", NULL },
+		{ "a\nb", NULL },
+	};
+	static const char *const names[] = { "Lists", "LISTS", "Lists/C",
+		"B\xc3\xbc"
+		"cher",
+		"\xc3\x9c"
+		"ber" };
+	struct fixture *fixture = *state;
+	struct account *account;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(mailbox_op(fixture, 'c', names[i], NULL), ERR_NONE);
+	account = borrow(fixture);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char stored[MAILBOX_NAME_MAX + 1];
+		struct mailbox_info info, exact;
+		struct error err;
+		bool found = mailbox_find_any_case(account, span_of(rows[i].name), stored, &info, &err);
+
+		if (found != (rows[i].want != NULL) || (found && strcmp(stored, rows[i].want) != 0))
+			fail_msg("%s: %s", rows[i].name, found ? stored : err.reason);
+		if (!found)
+			assert_int_equal(err.code, ERR_NO_SUCH_MAILBOX);
+		else
+			assert_true(mailbox_find(account, span_of(stored), &exact, &err) && exact.id == info.id);
+	}
+	account_release(&account);
+}
+
 static void test_mailboxes(void **state)
 {
 	static const struct {
@@ -1027,6 +1077,7 @@ int main(void)
 		TEST(test_operation_ids),
 		TEST(test_expect),
 		TEST(test_mailboxes),
+		TEST(test_any_case),
 		TEST(test_special_use),
 		TEST(test_rename_tree),
 		TEST(test_subscriptions),
