@@ -1,4 +1,4 @@
-"""What needs other addresses, octets or processes than a dialog has: LMTP (RFC 2033), XCLIENT, the PROXY protocol, ETRN (RFC 1985), reports
+"""What needs more than a dialog has, as waiting for the queue, other processes and foreign clients: LMTP (RFC 2033), XCLIENT, the PROXY protocol, ETRN (RFC 1985), reports
 on success (RFC 3461), and docs/smtp.md against what is announced.
 """
 import ipaddress
