@@ -39,8 +39,10 @@
 #define QUEUE_FOLDER_MAX     128
 #define QUEUE_REPLY_MAX      512 /* of the other server's words that are kept */
 #define QUEUE_RECIPIENTS_MAX 10000
-#define QUEUE_RELEASE_MAX    40  /* "until;2026-11-21T12:00:00Z" */
-#define QUEUE_TAKE_MAX       100 /* recipients of one message handed out at once: RFC 5321 §4.5.3.1.8 */
+#define QUEUE_RELEASE_MAX    40         /* "until;2026-11-21T12:00:00Z" */
+#define QUEUE_TAKE_MAX       100        /* recipients of one message handed out at once: RFC 5321 §4.5.3.1.8 */
+#define QUEUE_OCTETS_EACH    (16 * KIB) /* of a message whose octets come with it ... */
+#define QUEUE_OCTETS_ALL     (4 * MIB)  /* ... and of all such that this process has not freed yet */
 
 struct queue;
 
@@ -155,6 +157,7 @@ struct queue_message {
 	int priority;
 	int64_t account_id, created_ms, expires_ms, deliver_by_ms;
 	uint64_t size; /* prefix and body */
+	char *octets; /* both, of a small message that queue_take() gave, while there are few such in memory; else NULL: queue_read() */
 	struct queue_rcpt *recipients;
 	size_t recipient_count;
 };

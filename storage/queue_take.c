@@ -4,6 +4,7 @@
 #include "base/file.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,10 +112,15 @@ bool queue_due(struct queue *queue, int64_t now_ms, struct queue_destination *ou
 
 /* Messages */
 
+static _Atomic uint64_t octets_kept; /* QUEUE_OCTETS_ALL */
+
 void queue_message_free(struct queue_message **message)
 {
 	if (*message == NULL)
 		return;
+	if ((*message)->octets != NULL)
+		atomic_fetch_sub(&octets_kept, (*message)->size);
+	free((*message)->octets);
 	free((*message)->message_id);
 	free((*message)->recipients);
 	free(*message);
@@ -201,6 +207,42 @@ struct taking {
 	bool full; /* one that is not among them had to be left */
 };
 
+static char *copy_octets(sqlite3_stmt *rows, uint64_t size)
+{
+	struct span prefix = database_text(rows, 0), body;
+	char *octets;
+
+	body = database_text(rows, 1);
+	if (sqlite3_column_type(rows, 2) != SQLITE_NULL || prefix.len + body.len != size)
+		return NULL;
+	octets = malloc(size);
+	if (octets != NULL) {
+		memcpy(octets, prefix.ptr, prefix.len);
+		memcpy(octets + prefix.len, body.ptr, body.len);
+	}
+	return octets;
+}
+
+/* Most messages are small, and go out at once: this saves each a turn through a worker thread. What does not come with it is read later. */
+static bool keep_octets(struct database *database, struct queue_message *message, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (message->size == 0 || message->size > QUEUE_OCTETS_EACH ||
+	        atomic_load(&octets_kept) + message->size > QUEUE_OCTETS_ALL)
+		return true;
+	if (!DATABASE_QUERY(database, QUEUE_BODY, &rows, err, V_INT(message->id)))
+		return false;
+	step = database_step(database, rows, err);
+	if (step == STEP_ROW)
+		message->octets = copy_octets(rows, message->size);
+	database_done(rows);
+	if (message->octets != NULL)
+		atomic_fetch_add(&octets_kept, message->size); /* takes at the same time may go a little over it */
+	return step != STEP_FAILED;
+}
+
 /* *out NULL: recipients without their message are damage, which check finds; the others go on. */
 static bool new_message(struct taking *taking, int64_t id, struct queue_message **out, struct error *err)
 {
@@ -210,7 +252,8 @@ static bool new_message(struct taking *taking, int64_t id, struct queue_message 
 	*out = NULL;
 	if (message == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	ok = queue_fill_message(taking->queue->reader, id, message, &found, err);
+	ok = queue_fill_message(taking->queue->reader, id, message, &found, err) &&
+	     (!found || keep_octets(taking->queue->reader, message, err));
 	if (!ok || !found) {
 		queue_message_free(&message);
 		return ok;

@@ -170,6 +170,7 @@ static void send_parcel(struct link *link)
 		.pool = link->relay->pool,
 		.read = parcel_read,
 		.arg = parcel,
+		.octets = parcel->converted == NULL ? parcel->part.octets : NULL,
 		.size = parcel_size(parcel),
 		.eight_bit = parcel->eight_bit,
 		.binary = parcel->binary,

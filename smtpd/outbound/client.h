@@ -64,6 +64,7 @@ struct client_message {
 	/* Octets, on a worker thread, one call at a time; prefix and body as one. Already converted where the server needs that (transcode). */
 	bool (*read)(void *arg, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);
 	void *arg;
+	const char *octets; /* all of them, where they are few and in memory; else NULL: read() */
 	uint64_t size;
 	bool eight_bit, binary, smtputf8; /* what the octets are now: BODY=, SMTPUTF8 are said accordingly */
 };

@@ -49,6 +49,14 @@ static void read_next(struct client *client)
 	worker_submit(client->message->pool, &body->job);
 }
 
+static void take_all(struct body *body, const struct client_message *message)
+{
+	memcpy(body->piece, message->octets, (size_t)message->size);
+	body->len = (size_t)message->size;
+	body->offset = message->size;
+	body->last = true;
+}
+
 bool body_begin(struct client *client)
 {
 	struct body *body = &client->body;
@@ -61,7 +69,10 @@ bool body_begin(struct client *client)
 	body->piece = malloc(message->size < CLIENT_PIECE ? (size_t)message->size + 1 : CLIENT_PIECE);
 	if (body->piece == NULL)
 		return false;
-	read_next(client); /* while the envelope is talked over */
+	if (message->octets != NULL && message->size <= CLIENT_PIECE)
+		take_all(body, message);
+	else
+		read_next(client); /* while the envelope is talked over */
 	return true;
 }
 

@@ -14,6 +14,7 @@ struct finisher {
 	struct worker_job job;
 	bool in_job, stopped;
 	uv_timer_t timer;
+	uv_prepare_t turn; /* active: what waits begins when the loop has nothing else at hand */
 	unsigned retry_ms; /* 0: no trouble */
 	/* the job's */
 	struct parcel *batch[FINISH_BATCH];
@@ -207,11 +208,21 @@ static void start_job(struct finisher *finisher)
 	worker_submit(finisher->relay->pool, &finisher->job);
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+	struct finisher *finisher = container_of(turn, struct finisher, turn);
+
+	(void)uv_prepare_stop(turn);
+	if (finisher->retry_ms == 0)
+		start_job(finisher);
+}
+
+/* Not at once: what several servers have answered in the same turn of the loop is one commit. */
 void finisher_add(struct finisher *finisher, struct parcel *parcel)
 {
 	parcel_list_add(&finisher->waiting, parcel);
-	if (finisher->retry_ms == 0)
-		start_job(finisher);
+	if (!finisher->stopped)
+		(void)uv_prepare_start(&finisher->turn, on_turn);
 }
 
 bool finisher_is_empty(const struct finisher *finisher)
@@ -228,10 +239,10 @@ bool finisher_new(struct relay *relay, struct finisher **out, struct error *err)
 {
 	struct finisher *finisher = calloc(1, sizeof(*finisher));
 
-	if (finisher == NULL || uv_timer_init(relay->loop, &finisher->timer) != 0) {
-		free(finisher);
+	if (finisher == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	}
+	(void)uv_timer_init(relay->loop, &finisher->timer); /* these cannot fail */
+	(void)uv_prepare_init(relay->loop, &finisher->turn);
 	finisher->relay = relay;
 	*out = finisher;
 	return true;
@@ -243,6 +254,7 @@ void finisher_stop(struct finisher *finisher)
 		return;
 	finisher->stopped = true;
 	uv_close((uv_handle_t *)&finisher->timer, NULL);
+	uv_close((uv_handle_t *)&finisher->turn, NULL);
 }
 
 void finisher_free(struct finisher **finisher)

@@ -128,6 +128,14 @@ static void wake_due(struct scheduler *scheduler)
 	}
 }
 
+static void on_hint(uv_poll_t *poll, int status, int events);
+
+static void listen_again(struct scheduler *scheduler)
+{
+	if (scheduler->started && !scheduler->stopped)
+		(void)uv_poll_start(&scheduler->ear, UV_READABLE, on_hint);
+}
+
 static void on_looked(struct worker_job *job)
 {
 	struct scheduler *scheduler = container_of(job, struct scheduler, job);
@@ -135,6 +143,7 @@ static void on_looked(struct worker_job *job)
 
 	scheduler->in_job = false;
 	scheduler->looked_ms = clock_mono_ms();
+	listen_again(scheduler);
 	if (scheduler->draining) {
 		scheduler_kick(scheduler);
 		return;
@@ -197,6 +206,7 @@ static void on_hint(uv_poll_t *poll, int status, int events)
 		return; /* the look each RELAY_LOOK_MAX_MS remains */
 	while (count < HINTS_MAX && queue_watch_next(scheduler->ear_fd))
 		count++;
+	(void)uv_poll_stop(poll); /* the look that follows sees what further hints would tell */
 	scheduler_look(scheduler);
 }
 

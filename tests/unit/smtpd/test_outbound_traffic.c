@@ -845,6 +845,7 @@ static void turn(void)
 	run_routes();
 	run_dials();
 	run_clients();
+	(void)uv_run(&loop, UV_RUN_NOWAIT); /* what begins when a turn of the loop has nothing else at hand */
 	fire(&scheduler->kick_timer);
 	fire(&scheduler->look_timer);
 	if (mono_ms >= next_sweep) {

@@ -269,6 +269,51 @@ static void test_read(void **state)
 }
 
 /* A file stays while one recipient does; several messages go in one transaction. */
+/* Small ones come with their octets, until there are too many of them in memory. */
+static void test_octets_in_memory(void **state)
+{
+	enum { EACH = 12000, COUNT = QUEUE_OCTETS_ALL / EACH + 20 };
+	static struct queue_message *list[COUNT];
+	struct site *site = *state;
+	char trace[16], read[EACH + 1000];
+	size_t count, got, with = 0;
+	struct taken taken;
+	struct error err;
+
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(trace, sizeof(trace), "t%d", i);
+		assert_int_equal(
+		        add_spec(site,
+		                &(struct spec) {
+		                        .trace = trace, .addresses = "a@one.test", .created_ms = NOW, .size = EACH }),
+		        ERR_NONE);
+	}
+	assert_true(queue_take(site->queue, "one.test", NOW, NULL, NULL, list, COUNT, SIZE_MAX, &count, &err));
+	assert_int_equal(count, COUNT);
+	for (size_t i = 0; i < count; i++) {
+		if (list[i]->octets == NULL)
+			continue;
+		with++;
+		assert_true(queue_read(site->queue, list[i]->id, 0, read, sizeof(read), &got, &err));
+		assert_int_equal(got, list[i]->size);
+		assert_memory_equal(read, list[i]->octets, got);
+	}
+	assert_int_equal(with, QUEUE_OCTETS_ALL / list[0]->size);
+	for (size_t i = 0; i < count; i++)
+		queue_message_free(&list[i]);
+	assert_int_equal(add_spec(site, &(struct spec) { .trace = "large",
+	                                        .addresses = "a@two.test",
+	                                        .created_ms = NOW,
+	                                        .size = QUEUE_OCTETS_EACH }),
+	        ERR_NONE);
+	taken = take(site, "two.test", NOW, 10);
+	assert_null(taken.list[0]->octets);
+	give_back(&taken);
+	taken = take(site, "one.test", NOW, 10); /* the memory has been given back */
+	assert_non_null(taken.list[9]->octets);
+	give_back(&taken);
+}
+
 static void test_reports(void **state)
 {
 	struct site *site = *state;
@@ -467,6 +512,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_skip, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_many_recipients, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_read, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_octets_in_memory, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_reports, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_watch, queue_setup, queue_teardown),
