@@ -305,12 +305,18 @@ void link_send(struct link *link, struct parcel *parcel)
 
 void link_feed(struct link *link)
 {
+	struct scheduler *scheduler = link->relay->scheduler;
 	struct lane *lane = link->lane;
 	struct parcel *parcel;
 
 	if (!client_is_ready(link->client))
 		return; /* it is going: on_closed() comes */
 	while (!is_worn(link)) {
+		if (lane->waiting.first != NULL && scheduler_needs_place(scheduler, link)) {
+			link_idle(link);
+			scheduler_want(scheduler, lane);
+			return;
+		}
 		parcel = lane_take(lane);
 		if (parcel == NULL) {
 			link_idle(link);

@@ -314,13 +314,14 @@ void lane_pump(struct lane *lane)
 	        (lane->down && clock_mono_ms() < lane->hold_ms)) /* the sweep comes back */
 		return;
 	while (lane->waiting.first != NULL && wants_link(lane) && has_route(lane)) {
+		if (!scheduler_may_open(scheduler, lane)) {
+			scheduler_want(scheduler, lane);
+			return;
+		}
 		link = link_reuse(scheduler, lane, lane->route);
 		if (link != NULL) {
 			lane_link_ready(lane);
 			link_feed(link);
-		} else if (!scheduler_may_open(scheduler, lane)) {
-			scheduler_want(scheduler, lane);
-			return;
 		} else if (!link_open(lane, lane->route)) {
 			scheduler_want(scheduler, lane);
 			return;

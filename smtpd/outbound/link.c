@@ -162,6 +162,7 @@ static void attach(struct link *link, struct lane *lane, struct held_route *rout
 	link->lane = lane;
 	link->state = LINK_BUSY;
 	link->progress_ms = clock_mono_ms();
+	link->placed_ms = link->progress_ms;
 	lane->busy++;
 	link_describe(link);
 	link_count(link, link_place(link));

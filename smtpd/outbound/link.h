@@ -44,6 +44,7 @@ struct link {
 	bool stalled;        /* BUSY, without progress for RELAY_STALL_MS */
 	int64_t progress_ms; /* monotonic */
 	int64_t opened_ms;
+	int64_t placed_ms; /* BUSY since then, message after message */
 	unsigned messages;
 	/* where it is going, or is */
 	struct held_route *route;

@@ -153,6 +153,7 @@ static void on_ready(void *arg, const struct client_offer *offer)
 	lane->connecting--;
 	lane->busy++;
 	link->state = LINK_BUSY;
+	link->placed_ms = clock_mono_ms();
 	link_count(link, link_place(link));
 	link_make_key(link->route->result, link->to, (const struct sockaddr *)&link->to->addresses[link->address - 1],
 	        lane->destination->domain, link->key);

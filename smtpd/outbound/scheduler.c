@@ -227,11 +227,30 @@ unsigned *scheduler_counter(struct scheduler *scheduler, enum link_count which)
 
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane)
 {
+	unsigned connections = scheduler->relay->settings->connections;
+
 	if (!lane->works)
 		return scheduler->counts.unproven < RELAY_UNPROVEN_MAX;
 	if (lane->slow)
 		return scheduler->counts.stalled < RELAY_STALLED_MAX;
-	return scheduler->counts.active < scheduler->relay->settings->connections;
+	if (lane->busy + lane->connecting == 0)
+		return scheduler->counts.active < connections;
+	return scheduler->bare == 0 && scheduler->counts.active < connections - connections / RELAY_SPARE_SHARE;
+}
+
+bool scheduler_needs_place(const struct scheduler *scheduler, const struct link *link)
+{
+	if (scheduler->bare == 0 || link->counted != COUNT_ACTIVE ||
+	        scheduler->counts.active < scheduler->relay->settings->connections)
+		return false;
+	return link->lane->busy + link->lane->connecting > 1 || clock_mono_ms() - link->placed_ms >= RELAY_TURN_MS;
+}
+
+static void count_bare(struct scheduler *scheduler, struct lane *lane, bool bare)
+{
+	if (lane->bare != bare)
+		scheduler->bare = bare ? scheduler->bare + 1 : scheduler->bare - 1;
+	lane->bare = bare;
 }
 
 void scheduler_want(struct scheduler *scheduler, struct lane *lane)
@@ -239,6 +258,7 @@ void scheduler_want(struct scheduler *scheduler, struct lane *lane)
 	if (lane->wants)
 		return;
 	lane->wants = true;
+	count_bare(scheduler, lane, lane->works && !lane->slow && lane->busy + lane->connecting == 0);
 	lane->want_next = NULL;
 	if (scheduler->want_first == NULL)
 		scheduler->want_first = lane;
@@ -257,6 +277,7 @@ void scheduler_unwant(struct scheduler *scheduler, struct lane *lane)
 		at = &(*at)->want_next;
 	*at = lane->want_next;
 	lane->wants = false;
+	count_bare(scheduler, lane, false);
 	for (scheduler->want_end = &scheduler->want_first; *scheduler->want_end != NULL;)
 		scheduler->want_end = &(*scheduler->want_end)->want_next;
 }
@@ -272,6 +293,7 @@ static void serve_line(struct scheduler *scheduler)
 
 		line = lane->want_next;
 		lane->wants = false;
+		count_bare(scheduler, lane, false);
 		lane_pump(lane);
 	}
 }

@@ -6,7 +6,10 @@
  * A slow or dead destination must not slow the others. So [queue] connections counts those that are at work: the one connection that a
  * destination gets before it has answered a message needs no place (at most RELAY_UNPROVEN_MAX such); those of a destination that takes
  * RELAY_STALL_MS or more for a message, and each one that has made no progress for so long, neither (at most RELAY_STALLED_MAX).
- * Who finds no place stands in one line, and gets one place at a time. Thread: the loop's. */
+ * Who finds no place stands in one line, and gets one place at a time. Servers that are slow, but not that slow, would hold all places with as
+ * many connections as they may have. So one place of RELAY_SPARE_SHARE is only for destinations without a connection, and while such a one
+ * stands in the line nobody else gets a second connection, and who has one, or has had its place for RELAY_TURN_MS, gives it up after its
+ * message. Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_SCHEDULER_H
 #define SMTPD_OUTBOUND_SCHEDULER_H
 
@@ -24,6 +27,7 @@ struct scheduler {
 		unsigned unproven, active, stalled, idle, closing;
 	} counts;
 	struct lane *want_first, **want_end; /* who waits for a place */
+	unsigned bare;                       /* of them: that work, and have no connection */
 	unsigned routes;                     /* look-ups under way */
 	size_t recipients;                   /* in memory */
 	size_t asked;                        /* recipients that takes may still bring */
@@ -66,6 +70,8 @@ void scheduler_kick(struct scheduler *scheduler);                /* a place may 
 size_t scheduler_room(struct scheduler *scheduler, const struct destination *destination);
 bool scheduler_may_open(const struct scheduler *scheduler, const struct lane *lane);
 void scheduler_want(struct scheduler *scheduler, struct lane *lane);
+/* Between two messages: another destination needs the place of this connection more. */
+bool scheduler_needs_place(const struct scheduler *scheduler, const struct link *link);
 void scheduler_unwant(struct scheduler *scheduler, struct lane *lane);
 void scheduler_add_link(struct scheduler *scheduler, struct link *link);
 void scheduler_remove_link(struct scheduler *scheduler, struct link *link);

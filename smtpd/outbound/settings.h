@@ -25,6 +25,8 @@ struct relay_settings {
 #define RELAY_UNPROVEN_MAX     500   /* of destinations that have not answered a message yet; they cost little */
 #define RELAY_STALLED_MAX      1000  /* of slow destinations */
 #define RELAY_STALL_MS         5000
+#define RELAY_SPARE_SHARE      2 /* one of so many places is only for destinations without a connection */
+#define RELAY_TURN_MS          1000 /* so long the only connection of one keeps its place while others wait that have none */
 #define RELAY_IDLE_MS          5000 /* an idle connection is kept so long for the next message */
 #define RELAY_IDLE_MAX         100
 #define RELAY_LINK_MESSAGES    1000   /* over one connection, then a new one */

@@ -46,6 +46,7 @@ enum far_kind {
 	FAR_REFUSES, /* connections */
 	FAR_SILENT,  /* no answer to a connection */
 	FAR_SLOW,    /* takes 20 s for each message */
+	FAR_TARDY,   /* 2 s, which is not called slow */
 	FAR_BUSY,    /* 421 at the greeting */
 	FAR_SAYS_NO, /* 550 to each recipient */
 	FAR_TIRED,   /* 421 after `patience` messages of a session */
@@ -439,7 +440,7 @@ void client_send(struct client *client, const struct client_message *message)
 	client->said_count = 0;
 	client->state = C_SENDING;
 	client->message = message;
-	client->at_ms = mono_ms + (client->far->kind == FAR_SLOW ? 20000 : 1);
+	client->at_ms = mono_ms + (client->far->kind == FAR_SLOW ? 20000 : client->far->kind == FAR_TARDY ? 2000 : 1);
 }
 
 static void over(struct client *client, unsigned code)
@@ -1029,6 +1030,81 @@ static void fairness(void **state)
 			assert_true(rows[i].attempts >= 1 && !rows[i].gone && rows[i].next_ms > NOW + 50000);
 }
 
+static void add_fars(const char *name, enum far_kind kind, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char domain[64];
+
+		(void)snprintf(domain, sizeof(domain), "%s%u.test", name, i);
+		add_far(domain, kind);
+	}
+}
+
+static void mail_for(enum far_kind kind, unsigned messages)
+{
+	for (unsigned round = 0; round < messages; round++)
+		for (size_t i = 0; i < far_count; i++)
+			if (fars[i].kind == kind)
+				add_rows(fars[i].domain, 1);
+	hint();
+}
+
+/* How long the good ones have to wait for all of it. */
+static int64_t good_mail_takes(unsigned messages)
+{
+	int64_t start = mono_ms, last = 0;
+	unsigned before[FARS_MAX];
+
+	for (size_t i = 0; i < far_count; i++)
+		before[i] = fars[i].taken;
+	mail_for(FAR_GOOD, messages);
+	run_for(60000);
+	for (size_t i = 0; i < far_count; i++)
+		if (fars[i].kind == FAR_GOOD) {
+			assert_int_equal(fars[i].taken - before[i], messages);
+			last = fars[i].last_ms > last ? fars[i].last_ms : last;
+		}
+	return last - start;
+}
+
+/* Servers that take 2 s for a message, with much mail: they would have ten connections each, and all places for as long as that lasts. */
+static void tardy_ones_share(void **state)
+{
+	int64_t took;
+
+	(void)state;
+	settings.connections = 30;
+	add_fars("tardy", FAR_TARDY, 20);
+	add_fars("good", FAR_GOOD, 10);
+	mail_for(FAR_TARDY, 200);
+	mail_for(FAR_GOOD, 1);
+	run_for(30000); /* all work; the good ones have no connection any more */
+	took = good_mail_takes(60);
+	if (took > 8000)
+		fail_msg("the good ones wait %lld ms", (long long)took);
+	assert_true(fars[0].taken > 10 && fars[0].taken < 200); /* it had mail all the time, and went on */
+}
+
+/* More destinations with one connection each than places: they take turns. */
+static void tardy_ones_take_turns(void **state)
+{
+	int64_t took;
+
+	(void)state;
+	settings.connections = 4;
+	settings.connections_per_destination = 1;
+	add_fars("tardy", FAR_TARDY, 8);
+	add_fars("good", FAR_GOOD, 4);
+	mail_for(FAR_TARDY, 100);
+	mail_for(FAR_GOOD, 1);
+	run_for(20000); /* all work; the good ones have no connection any more */
+	took = good_mail_takes(20);
+	if (took > 10000)
+		fail_msg("the good ones wait %lld ms", (long long)took);
+	for (size_t i = 0; i < 8; i++)
+		assert_true(fars[i].taken > 10 && fars[i].taken < 100);
+}
+
 /* Letters to long lists at slow servers fill what memory they may, and no more; one to somebody else goes at once. */
 static void lists_to_slow_ones(void **state)
 {
@@ -1462,6 +1538,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(soon_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
+		cmocka_unit_test_setup_teardown(tardy_ones_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(tardy_ones_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_to_slow_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_of_dead_ones, setup, teardown),
