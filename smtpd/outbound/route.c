@@ -237,16 +237,18 @@ static bool put_host(
 
 static void fail_empty(struct route_query *query, const struct left_out *left)
 {
-	if (is_by_admin(query) && left->requiretls == 0) /* what an admin has mistyped is not the sender's fault */
+	const char *whose = is_by_admin(query) ? query->route.host : query->domain;
+
+	if (is_by_admin(query) && left->requiretls + left->sts + left->tlsa ==
+	                                  0) /* what an admin has mistyped is not the sender's fault */
 		fail_of(query, ERR_TEMPORARY, "4.4.4", "no address for the server that the admin's route names",
 		        query->route.host);
 	else if (left->temporary > 0)
 		fail_of(query, ERR_TEMPORARY, "4.4.3", "DNS has no answer for the mail servers of", query->domain);
 	else if (left->tlsa > 0)
-		fail_of(query, ERR_TEMPORARY, "4.7.5", "DNSSEC: the TLSA records cannot be read now, of",
-		        query->domain);
+		fail_of(query, ERR_TEMPORARY, "4.7.5", "DNSSEC: the TLSA records cannot be read now, of", whose);
 	else if (left->sts > 0)
-		fail_of(query, ERR_TEMPORARY, "4.7.5", "no mail server is in the MTA-STS policy of", query->domain);
+		fail_of(query, ERR_TEMPORARY, "4.7.5", "no mail server is in the MTA-STS policy of", whose);
 	else if (left->requiretls > 0)
 		fail_of(query, ERR_UNSUPPORTED, "5.7.10",
 		        "TLS was required for this message, and the names of the mail servers are not protected (no DNSSEC, no MTA-STS), of",
@@ -541,6 +543,15 @@ static void on_policy(void *arg, const struct sts_policy *policy)
 		advance(query);
 }
 
+/* What the admin says of TLS goes first. */
+static void ask_policy(struct route_query *query, const char *domain)
+{
+	struct router *router = query->router;
+
+	if (router->parts.sts != NULL && override_of(query) == TLS_LEVEL_UNSAID)
+		query->sts = sts_find(router->parts.sts, domain, on_policy, query);
+}
+
 static void ask_mx(struct route_query *query)
 {
 	struct router *router = query->router;
@@ -550,8 +561,7 @@ static void ask_mx(struct route_query *query)
 		fail(query, ERR_TEMPORARY, "4.4.3", "DNS cannot be asked now");
 		return;
 	}
-	if (router->parts.sts != NULL && override_of(query) == TLS_LEVEL_UNSAID)
-		query->sts = sts_find(router->parts.sts, query->domain, on_policy, query);
+	ask_policy(query, query->domain);
 }
 
 /* --- the admin's routes ------------------------------------------------------------------------------------------ */
@@ -591,6 +601,8 @@ static void on_found(struct worker_job *job)
 			fail_of(query, is_by_admin(query) ? ERR_TEMPORARY : ERR_BAD_VALUE,
 			        is_by_admin(query) ? "4.3.5" : "5.1.2", "not an address that mail can go to", host);
 	} else if (one_host(query, host, true)) {
+		if (query->route.kind == ROUTE_SMTP)
+			ask_policy(query, host); /* RFC 8461 §3.4: the smart host's own */
 		advance(query);
 	}
 }

@@ -105,6 +105,8 @@ static const struct row rows[] = {
 	{ "stsbad.test", DNS_MX, "10 b.test", false, DNS_OK, NULL },
 	{ "six.test", DNS_MX, "10 a.test", false, DNS_OK, NULL },
 	{ "smart.test", DNS_A, "192.0.2.20", false, DNS_OK, NULL },
+	{ "stssmart.test", DNS_A, "192.0.2.21", false, DNS_OK, NULL },
+	{ "stsother.test", DNS_A, "192.0.2.22", false, DNS_OK, NULL },
 	{ "loop.test", DNS_MX, "10 lo.test", false, DNS_OK, NULL },
 	{ "lo.test", DNS_A, "127.0.0.2", false, DNS_OK, NULL },
 };
@@ -331,7 +333,8 @@ struct sts_find *sts_find(struct sts_finder *finder, const char *domain, sts_fou
 	finding->done = done;
 	finding->arg = arg;
 	finding->has_policy = strncmp(domain, "sts", 3) == 0;
-	(void)snprintf(text, sizeof(text), "version: STSv1\nmode: %s\nmax_age: 1\nmx: a.test\n", mode);
+	(void)snprintf(
+	        text, sizeof(text), "version: STSv1\nmode: %s\nmax_age: 1\nmx: a.test\nmx: stssmart.test\n", mode);
 	assert_true(sts_parse_policy(span_of(text), &finding->policy, &err));
 	return finding;
 }
@@ -603,6 +606,15 @@ static const struct {
 	{ { .kind = ROUTE_LMTP, .host = TOO_LONG_PATH }, "x.test", 0, ERR_TEMPORARY, "4.3.5", NULL, 0 },
 	{ { .kind = ROUTE_SMTP, .host = "mistyped.test" }, "plain.test", 0, ERR_TEMPORARY, "4.4.4", NULL, 0 },
 	{ { .kind = ROUTE_SMTP, .host = "198.51.100.1" }, "plain.test", 0, ERR_TEMPORARY, "4.3.5", NULL, 0 },
+	/* RFC 8461 §3.4: its own policy, and not that of the domain */
+	{ { .kind = ROUTE_SMTP, .host = "stssmart.test" }, "plain.test", 0, ERR_NONE, NULL,
+	        "stssmart.test verify mta-sts", 25 },
+	{ { .kind = ROUTE_SMTP, .host = "stsother.test" }, "plain.test", 0, ERR_TEMPORARY, "4.7.5", NULL, 0 },
+	{ { .kind = ROUTE_SMTP, .host = "smart.test" }, "sts.test", 0, ERR_NONE, NULL, "smart.test may default", 25 },
+	{ { .kind = ROUTE_SMTP, .host = "stssmart.test", .tls = ROUTE_TLS_MAY }, "plain.test", 0, ERR_NONE, NULL,
+	        "stssmart.test may override", 25 },
+	{ { .kind = ROUTE_LMTP, .host = "stssmart.test", .port = 24 }, "plain.test", 0, ERR_NONE, NULL,
+	        "stssmart.test may default", 24 },
 	{ { .kind = ROUTE_SMTP, .host = "smart.test" }, "plain.test", ROUTE_REQUIRETLS, ERR_NONE, NULL,
 	        "smart.test verify requiretls", 25 },
 };
