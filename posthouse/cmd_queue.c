@@ -102,19 +102,16 @@ static bool add_row(void *arg, const struct queue_row *row)
 
 static void total_text(const struct listing *listing, const struct queue_counts *counts, char *out, size_t size)
 {
-	char shown[NUMBER_MAX], of[NUMBER_MAX], messages[NUMBER_MAX], held[NUMBER_MAX], due[NUMBER_MAX],
-	        bytes[NUMBER_MAX];
+	char shown[NUMBER_MAX], of[NUMBER_MAX], messages[NUMBER_MAX], held[NUMBER_MAX], due[NUMBER_MAX];
 
 	output_number(json_array_size(listing->rows), shown, sizeof(shown));
 	output_number(counts->recipients, of, sizeof(of));
 	output_number(counts->messages, messages, sizeof(messages));
 	output_number(counts->held, held, sizeof(held));
 	output_number(counts->due, due, sizeof(due));
-	output_size(counts->bytes, bytes, sizeof(bytes));
 	if (filter_is_everything(&listing->filter))
-		(void)snprintf(out, size, "shown %s of %s recipients of %s messages (%s); %s held, %s due now%s\n",
-		        shown, of, messages, bytes, held, due,
-		        listing->more ? "; there are more: --page, --limit" : "");
+		(void)snprintf(out, size, "shown %s of %s recipients of %s messages; %s held, %s due now%s\n", shown,
+		        of, messages, held, due, listing->more ? "; there are more: --page, --limit" : "");
 	else
 		(void)snprintf(out, size, "shown %s%s; %s recipients wait in all\n", shown,
 		        listing->more ? ", there are more: --page, --limit" : "", of);
@@ -122,11 +119,11 @@ static void total_text(const struct listing *listing, const struct queue_counts 
 
 static enum exit_code print_json(struct listing *listing, const struct queue_counts *counts)
 {
-	return output_json(json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "shown",
+	return output_json(json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:o}", "shown",
 	        (json_int_t)json_array_size(listing->rows), "skipped", (json_int_t)listing->skip, "more", listing->more,
 	        "queue_recipients", (json_int_t)counts->recipients, "queue_messages", (json_int_t)counts->messages,
-	        "queue_bytes", (json_int_t)counts->bytes, "queue_held", (json_int_t)counts->held, "queue_due",
-	        (json_int_t)counts->due, "recipients", listing->rows));
+	        "queue_held", (json_int_t)counts->held, "queue_due", (json_int_t)counts->due, "recipients",
+	        listing->rows));
 }
 
 static enum exit_code print_table(struct listing *listing, const struct queue_counts *counts)

@@ -18,6 +18,7 @@
 #define TOUCHED_MAX (512 * MIB)
 #define TEXT_MAX    512
 #define WHO_MAX     64
+#define PROGRESS_MS 200
 
 static struct site site;
 
@@ -33,6 +34,7 @@ struct change {
 	char who[WHO_MAX];
 	struct buffer touched; /* trace NUL sender NUL recipient NUL ... */
 	uint64_t changed;
+	int64_t shown_ms; /* on a terminal; 0: nothing is shown on the way */
 };
 
 /* ---- what is told ---- */
@@ -102,6 +104,19 @@ static void tell_story(const struct change *change)
 }
 
 /* ---- doing it ---- */
+
+static void show_progress(void *arg, uint64_t changed)
+{
+	struct change *change = arg;
+	int64_t now = clock_mono_ms();
+	char number[32];
+
+	if (now - change->shown_ms < PROGRESS_MS)
+		return;
+	change->shown_ms = now;
+	output_number(change->changed + changed, number, sizeof(number));
+	(void)fprintf(stderr, "\r%s recipients so far\033[K", number);
+}
 
 static bool change_found(struct change *change, struct queue_filter filter, struct error *err)
 {
@@ -176,7 +191,13 @@ static enum exit_code run(struct cli *cli, size_t first, struct change *change)
 	if (code != CLI_OK)
 		return code;
 	buffer_init(&change->touched, TOUCHED_MAX);
+	if (isatty(STDERR_FILENO) == 1) {
+		change->shown_ms = clock_mono_ms();
+		queue_show_progress(site.queue, show_progress, change);
+	}
 	code = change_each(cli, first, change, &filter);
+	if (change->shown_ms != 0)
+		(void)fputs("\r\033[K", stderr);
 	tell_story(change);
 	output_number(change->changed, number, sizeof(number));
 	if (code == CLI_OK && cli->options[OPT_JSON] != NULL)

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "storage/account_files.h"
 #include "storage/check_private.h"
+#include "storage/id_list.h"
 #include "storage/directory_sql.h"
 #include "storage/events_private.h"
 #include "storage/mail_sql.h"
@@ -128,34 +129,7 @@ static void check_leftover(const struct check_settings *settings, int dir, const
 	check_report(&check, FINDING_RUBBISH, settings->repair, "left over from making or removing an account");
 }
 
-struct account_ids {
-	int64_t *ids;
-	size_t count, capacity;
-};
-
-static bool add_id(struct account_ids *list, int64_t id, struct error *err)
-{
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-		int64_t *bigger = realloc(list->ids, capacity * sizeof(*bigger));
-
-		if (bigger == NULL)
-			return error_set(err, ERR_NO_MEMORY, "out of memory");
-		list->ids = bigger;
-		list->capacity = capacity;
-	}
-	list->ids[list->count++] = id;
-	return true;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-	return (left > right) - (left < right);
-}
-
-static bool list_accounts(const struct check_settings *settings, struct account_ids *list, struct error *err)
+static bool list_accounts(const struct check_settings *settings, struct id_list *list, struct error *err)
 {
 	char path[DATABASE_PATH_MAX];
 	struct dirent *entry;
@@ -169,17 +143,16 @@ static bool list_accounts(const struct check_settings *settings, struct account_
 		return errno == ENOENT || error_errno(err, errno, path);
 	while (ok && (entry = readdir(dir)) != NULL) {
 		if (span_number(span_of(entry->d_name), INT64_MAX, &id))
-			ok = add_id(list, (int64_t)id, err);
+			ok = id_list_add(list, (int64_t)id, err);
 		else
 			check_leftover(settings, dirfd(dir), entry->d_name);
 	}
 	closedir(dir);
-	if (list->count > 0)
-		qsort(list->ids, list->count, sizeof(*list->ids), compare_ids);
+	id_list_unique(list);
 	return ok;
 }
 
-static bool read_directory_ids(const struct check_settings *settings, struct account_ids *list, struct error *err)
+static bool read_directory_ids(const struct check_settings *settings, struct id_list *list, struct error *err)
 {
 	struct database *database;
 	char path[DATABASE_PATH_MAX];
@@ -194,7 +167,7 @@ static bool read_directory_ids(const struct check_settings *settings, struct acc
 		return false;
 	if (database_query(database, DIR_ACCOUNT_IDS, NULL, 0, &rows, err)) {
 		while (ok && (step = database_step(database, rows, err)) == STEP_ROW)
-			ok = add_id(list, sqlite3_column_int64(rows, 0), err);
+			ok = id_list_add(list, sqlite3_column_int64(rows, 0), err);
 		database_done(rows);
 		ok = ok && step == STEP_DONE;
 	} else {
@@ -204,34 +177,29 @@ static bool read_directory_ids(const struct check_settings *settings, struct acc
 	return ok;
 }
 
-static bool has_id(const struct account_ids *list, int64_t id)
-{
-	return list->count > 0 && bsearch(&id, list->ids, list->count, sizeof(id), compare_ids) != NULL;
-}
-
 /* An account of the directory without files, or files without an account. Neither is put right here: one needs
  * `posthouse user add`, the other may be somebody's mail. */
 static void compare_lists(
-        const struct check_settings *settings, const struct account_ids *known, const struct account_ids *there)
+        const struct check_settings *settings, const struct id_list *known, const struct id_list *there)
 {
 	struct check check = { .settings = settings };
 
 	for (size_t i = 0; i < known->count; i++) {
 		check.account_id = known->ids[i];
 		snprintf(check.file, sizeof(check.file), "accounts/%" PRId64, known->ids[i]);
-		if (!has_id(there, known->ids[i]))
+		if (!id_list_has(there, known->ids[i]))
 			check_report(&check, FINDING_DAMAGE, false, "the account has no files");
 	}
 	for (size_t i = 0; known->count > 0 && i < there->count; i++) {
 		check.account_id = there->ids[i];
 		snprintf(check.file, sizeof(check.file), "accounts/%" PRId64, there->ids[i]);
-		if (!has_id(known, there->ids[i]))
+		if (!id_list_has(known, there->ids[i]))
 			check_report(
 			        &check, FINDING_RUBBISH, false, "files of an account that the directory does not know");
 	}
 }
 
-static bool check_accounts(const struct check_settings *settings, const struct account_ids *there, struct error *err)
+static bool check_accounts(const struct check_settings *settings, const struct id_list *there, struct error *err)
 {
 	for (size_t i = 0; i < there->count; i++) {
 		if (settings->progress != NULL)
@@ -244,7 +212,7 @@ static bool check_accounts(const struct check_settings *settings, const struct a
 
 bool check_everything(const struct check_settings *settings, struct error *err)
 {
-	struct account_ids known = { 0 }, there = { 0 };
+	struct id_list known = { 0 }, there = { 0 };
 	struct error unreadable;
 	bool ok;
 
@@ -254,8 +222,7 @@ bool check_everything(const struct check_settings *settings, struct error *err)
 	     check_file(settings, "events.db", &events_kind, NULL, 0, err) && check_queue(settings, err) &&
 	     list_accounts(settings, &there, err);
 	if (ok && read_directory_ids(settings, &known, &unreadable)) {
-		if (known.count > 0)
-			qsort(known.ids, known.count, sizeof(*known.ids), compare_ids);
+		id_list_unique(&known);
 		compare_lists(settings, &known, &there);
 	}
 	ok = ok && check_accounts(settings, &there, err);

@@ -31,44 +31,6 @@ const struct database_kind queue_kind = {
 
 _Static_assert(QUEUE_RECIPIENTS_MAX <= QUEUE_NUMBER_MASK, "recipients of a message are numbered in 14 bits");
 
-bool id_list_add(struct id_list *list, int64_t id, struct error *err)
-{
-	if (list->count > 0 && list->ids[list->count - 1] == id)
-		return true;
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
-		int64_t *bigger = realloc(list->ids, capacity * sizeof(*bigger));
-
-		if (bigger == NULL)
-			return error_set(err, ERR_NO_MEMORY, "out of memory");
-		list->ids = bigger;
-		list->capacity = capacity;
-	}
-	list->ids[list->count++] = id;
-	return true;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-	return (left > right) - (left < right);
-}
-
-void id_list_unique(struct id_list *list)
-{
-	size_t kept = 0;
-
-	if (list->count < 2)
-		return;
-	qsort(list->ids, list->count, sizeof(*list->ids), compare_ids);
-	for (size_t i = 0; i < list->count; i++) {
-		if (i == 0 || list->ids[i] != list->ids[kept - 1])
-			list->ids[kept++] = list->ids[i];
-	}
-	list->count = kept;
-}
-
 /* Opening */
 
 static bool read_secret(struct queue *queue, bool *found, struct error *err)
@@ -205,12 +167,33 @@ void queue_end_read(struct queue *queue)
 	pthread_mutex_unlock(&queue->read_mutex);
 }
 
+/* Where it cannot be said the connection is opened anew, and then it is. */
+static void be_durable(struct queue *queue)
+{
+	struct error ignored;
+
+	(void)database_set_durable(queue->writer, true, &ignored);
+}
+
 bool queue_change_begin(struct queue *queue, struct queue_change *change, struct error *err)
 {
 	*change = (struct queue_change) { .queue = queue, .database = queue->writer };
 	pthread_mutex_lock(&queue->write_mutex);
 	if (database_begin(queue->writer, err))
 		return true;
+	pthread_mutex_unlock(&queue->write_mutex);
+	return false;
+}
+
+bool queue_hint_begin(struct queue *queue, struct queue_change *change, struct error *err)
+{
+	*change = (struct queue_change) { .queue = queue, .database = queue->writer, .is_hint = true };
+	pthread_mutex_lock(&queue->write_mutex);
+	if (database_set_durable(queue->writer, false, err)) {
+		if (database_begin(queue->writer, err))
+			return true;
+		be_durable(queue);
+	}
 	pthread_mutex_unlock(&queue->write_mutex);
 	return false;
 }
@@ -227,6 +210,10 @@ bool queue_change_end(struct queue_change *change, bool ok, bool *unknown, struc
 		database_rollback(queue->writer);
 	if (unknown != NULL)
 		*unknown = !ok && database_commit_unknown(queue->writer);
+	if (change->is_long)
+		database_large_cache(queue->writer, false);
+	if (change->is_hint)
+		be_durable(queue);
 	pthread_mutex_unlock(&queue->write_mutex);
 	for (size_t i = 0; ok && i < change->file_count; i++)
 		body_remove(queue->path, change->files[i].text);

@@ -220,13 +220,12 @@ struct queue_row {
 bool queue_list(struct queue *queue, const struct queue_filter *filter, uint64_t skip, uint64_t limit,
         bool (*each)(void *arg, const struct queue_row *row), void *arg, struct error *err);
 struct queue_counts {
-	uint64_t messages, recipients, waiting, held, due;
-	uint64_t bytes;
-	int64_t oldest_ms;
+	uint64_t messages, recipients, held, due;
 };
 bool queue_count(struct queue *queue, int64_t now_ms, struct queue_counts *out, struct error *err);
 /* Each works on all recipients that the filter finds, in pieces of bounded length; *changed counts recipients, also
- * after an error: pieces before it stay changed. queue_retry counts those that are due already too. */
+ * after an error: pieces before it stay changed. queue_retry counts those that are due already too; it is not durable (a power cut may undo it:
+ * then they are tried when they would have been), so that whoever asks by ETRN, as often as he likes, costs no flush. */
 bool queue_retry(
         struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err);
 bool queue_hold(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err);
@@ -234,6 +233,8 @@ bool queue_release(
         struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err);
 bool queue_drop(
         struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err); /* no report */
+/* progress() is called between the pieces of each of them, from this thread; NULL: no longer. */
+void queue_show_progress(struct queue *queue, void (*progress)(void *arg, uint64_t changed), void *arg);
 /* Another destination for these recipients from now on: their group becomes `domain` (the address stays). */
 bool queue_reroute(struct queue *queue, const struct queue_filter *filter, struct span domain, uint64_t *changed,
         struct error *err);

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Recipients in a transaction: neighbours, whose pages and lanes are then written once for many. It takes some 50 ms, and whoever waits for the
+ * lock meanwhile has it before the next one. */
+#define CHANGE_PIECE 2000
+
 /* A filter in the form that QUEUE_FIND takes, see queue_sql.h. */
 struct finder {
 	struct value values[13];
@@ -222,42 +226,26 @@ bool queue_list(struct queue *queue, const struct queue_filter *filter, uint64_t
 	return ok;
 }
 
-static bool count_rows(struct queue *queue, enum queue_statement which, const struct value *values, int count,
-        uint64_t out[3], struct error *err)
+bool queue_count(struct queue *queue, int64_t now_ms, struct queue_counts *out, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
 
-	if (!database_query(queue->reader, which, values, count, &rows, err))
-		return false;
-	step = database_step(queue->reader, rows, err);
-	for (int i = 0; step == STEP_ROW && i < 3; i++)
-		out[i] = (uint64_t)sqlite3_column_int64(rows, i); /* NULL, of an empty queue, is 0 */
-	database_done(rows);
-	return step == STEP_ROW;
-}
-
-bool queue_count(struct queue *queue, int64_t now_ms, struct queue_counts *out, struct error *err)
-{
-	uint64_t messages[3], rcpts[3];
-	bool ok;
-
 	if (!queue_begin_read(queue, err))
 		return false;
-	ok = count_rows(queue, QUEUE_COUNT_MESSAGES, NULL, 0, messages, err) &&
-	     count_rows(queue, QUEUE_COUNT_RCPTS, &V_INT(now_ms), 1, rcpts, err);
-	queue_end_read(queue);
-	if (ok)
+	step = DATABASE_QUERY(queue->reader, QUEUE_COUNT, &rows, err, V_INT(now_ms))
+	               ? database_step(queue->reader, rows, err)
+	               : STEP_FAILED;
+	if (step == STEP_ROW)
 		*out = (struct queue_counts) {
-			.messages = messages[0],
-			.bytes = messages[1],
-			.oldest_ms = (int64_t)messages[2],
-			.recipients = rcpts[0],
-			.held = rcpts[1],
-			.waiting = rcpts[0] - rcpts[1],
-			.due = rcpts[2],
+			.messages = (uint64_t)sqlite3_column_int64(rows, 0),
+			.recipients = (uint64_t)sqlite3_column_int64(rows, 1),
+			.held = (uint64_t)sqlite3_column_int64(rows, 2), /* NULL, of an empty queue, is 0 */
+			.due = (uint64_t)sqlite3_column_int64(rows, 3),
 		};
-	return ok;
+	database_done(rows);
+	queue_end_read(queue);
+	return step == STEP_ROW;
 }
 
 /* Changes */
@@ -269,6 +257,7 @@ struct admin_change {
 	int64_t now_ms;
 	struct span domain;
 	bool drops;
+	bool is_hint; /* need not be durable: it would come about by itself */
 };
 
 static bool apply_update(
@@ -280,6 +269,25 @@ static bool apply_update(
 	if (!queue_touch(change, what->statement, values, has_time ? 2 : 1, found, err))
 		return false;
 	return !*found || !what->drops || id_list_add(&change->messages, id >> QUEUE_NUMBER_BITS, err);
+}
+
+/* Those that are due already count, and are not written again. */
+static bool apply_retry(
+        struct queue_change *change, const struct admin_change *what, int64_t id, bool *found, struct error *err)
+{
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!apply_update(change, what, id, found, err))
+		return false;
+	if (*found)
+		return true;
+	if (!DATABASE_QUERY(change->database, QUEUE_RCPT_WAITS, &rows, err, V_INT(id)))
+		return false;
+	step = database_step(change->database, rows, err);
+	*found = step == STEP_ROW;
+	database_done(rows);
+	return step != STEP_FAILED;
 }
 
 static bool priority_of(struct queue_change *change, int64_t message, int *out, struct error *err)
@@ -331,7 +339,7 @@ static bool find_piece(struct queue *queue, const struct queue_filter *filter, s
 	if (!queue_begin_read(queue, err))
 		return false;
 	run->started = run->started || finder_init(&run->finder, queue->reader, filter, err);
-	ok = run->started && find_some(&run->finder, queue->reader, 0, QUEUE_PIECE, &run->ids, err);
+	ok = run->started && find_some(&run->finder, queue->reader, 0, CHANGE_PIECE, &run->ids, err);
 	queue_end_read(queue);
 	return ok;
 }
@@ -344,8 +352,11 @@ static bool change_piece(struct queue *queue, const struct admin_change *what, c
 	uint64_t count = 0;
 	bool ok = true, found;
 
-	if (!queue_change_begin(queue, &change, err))
+	if (!(what->is_hint ? queue_hint_begin : queue_change_begin)(queue, &change, err))
 		return false;
+	change.is_long = run->ids.count >= QUEUE_PIECE;
+	if (change.is_long)
+		database_large_cache(change.database, true);
 	for (size_t i = 0; ok && i < run->ids.count; i++) {
 		ok = what->apply(&change, what, run->ids.ids[i], &found, err);
 		count += ok && found ? 1 : 0;
@@ -364,12 +375,14 @@ static bool change_all(struct queue *queue, const struct queue_filter *filter, c
 	*changed = 0;
 	while (ok && run.more) {
 		ok = find_piece(queue, filter, &run, err);
-		run.more = ok && run.ids.count == QUEUE_PIECE;
+		run.more = ok && run.ids.count == CHANGE_PIECE;
 		if (!ok || run.ids.count == 0)
 			break;
 		ok = change_piece(queue, what, &run, changed, err);
 		if (!ok && err->code == ERR_NO_SPACE && reserve_release(queue->reserve))
 			ok = change_piece(queue, what, &run, changed, err);
+		if (queue->progress != NULL)
+			queue->progress(queue->progress_arg, *changed);
 	}
 	free(run.ids.ids);
 	if (*changed > 0)
@@ -377,10 +390,18 @@ static bool change_all(struct queue *queue, const struct queue_filter *filter, c
 	return ok;
 }
 
+void queue_show_progress(struct queue *queue, void (*progress)(void *arg, uint64_t changed), void *arg)
+{
+	queue->progress = progress;
+	queue->progress_arg = arg;
+}
+
 bool queue_retry(
         struct queue *queue, const struct queue_filter *filter, int64_t now_ms, uint64_t *changed, struct error *err)
 {
-	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_RETRY, .now_ms = now_ms };
+	const struct admin_change what = {
+		.apply = apply_retry, .statement = QUEUE_RCPT_RETRY, .now_ms = now_ms, .is_hint = true
+	};
 
 	return change_all(queue, filter, &what, changed, err);
 }

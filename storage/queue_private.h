@@ -3,6 +3,7 @@
 #define STORAGE_QUEUE_PRIVATE_H
 
 #include "storage/body.h"
+#include "storage/id_list.h"
 #include "storage/queue.h"
 #include "storage/queue_sql.h"
 
@@ -10,7 +11,7 @@
 
 #define QUEUE_SECRET_LEN     16
 #define QUEUE_MESSAGE_ID_MAX 998 /* of the header's Message-ID that is kept */
-#define QUEUE_PIECE          500 /* recipients per transaction of the command line, and per read of a list */
+#define QUEUE_PIECE          500 /* recipients per read of a list */
 
 struct reserve;
 
@@ -24,14 +25,9 @@ struct queue {
 	uint8_t secret[QUEUE_SECRET_LEN];
 	pthread_mutex_t tell_mutex;
 	int tell_socket, run_dir; /* -1: not yet */
+	void (*progress)(void *arg, uint64_t changed);
+	void *progress_arg;
 };
-
-struct id_list {
-	int64_t *ids;
-	size_t count, capacity;
-};
-bool id_list_add(struct id_list *list, int64_t id, struct error *err);
-void id_list_unique(struct id_list *list); /* sorted, each once */
 
 /* One write transaction. The lanes it touched and the messages that it took recipients from are put right at its end. */
 struct queue_change {
@@ -40,7 +36,8 @@ struct queue_change {
 	struct id_list lanes, messages;
 	struct body_name *files; /* of messages that go: removed after the commit */
 	size_t file_count;
-	struct { /* the lane last looked up */
+	bool is_hint, is_long; /* private; with database_large_cache() */
+	struct {               /* the lane last looked up */
 		int64_t id, next_due;
 		int priority;
 		char domain[QUEUE_DOMAIN_MAX + 1];
@@ -48,6 +45,7 @@ struct queue_change {
 	} lane;
 };
 bool queue_change_begin(struct queue *queue, struct queue_change *change, struct error *err);
+bool queue_hint_begin(struct queue *queue, struct queue_change *change, struct error *err); /* not durable */
 /* ok: commit, otherwise roll back. Returns whether it is durable. *unknown (may be NULL): database_commit_unknown(). */
 bool queue_change_end(struct queue_change *change, bool ok, bool *unknown, struct error *err);
 

@@ -26,6 +26,13 @@
 	"ELSE substr(sender, -length(?10)) = ?10 COLLATE NOCASE END AND (?11 = 0 OR created < ?11)) END "              \
 	"ORDER BY recipient_id LIMIT ?12 OFFSET ?13"
 
+/* Nothing is looked at that is not counted: pages are counted whole, or neighbours in recipient_due. */
+#define QUEUE_COUNT_SQL                                                                                                \
+	"SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM recipient), "                                    \
+	"(SELECT sum((SELECT count(*) FROM recipient r WHERE r.lane_id = lane.lane_id AND r.held = 1)) FROM lane), "   \
+	"(SELECT sum((SELECT count(*) FROM recipient r WHERE r.lane_id = lane.lane_id AND r.held = 0 "                 \
+	"AND r.next_attempt <= ?1)) FROM lane WHERE next_due <= ?1)"
+
 #define QUEUE_STATEMENTS(X)                                                                                            \
 	X(QUEUE_SECRET, "SELECT secret FROM site")                                                                     \
 	X(QUEUE_SECRET_NEW, "INSERT INTO site (one, secret) VALUES (1, ?) ON CONFLICT DO NOTHING")                     \
@@ -68,8 +75,9 @@
 	                    "warned = max(warned, ?3), reply = ?4 WHERE recipient_id = ?1 RETURNING lane_id")          \
 	X(QUEUE_RCPT_UNDONE, "UPDATE recipient SET next_attempt = ?2, warned = max(warned, ?3) "                       \
 	                     "WHERE recipient_id = ?1 RETURNING lane_id")                                              \
-	X(QUEUE_RCPT_RETRY, "UPDATE recipient SET next_attempt = min(next_attempt, ?2) "                               \
-	                    "WHERE recipient_id = ?1 AND held = 0 RETURNING lane_id")                                  \
+	X(QUEUE_RCPT_RETRY, "UPDATE recipient SET next_attempt = ?2 "                                                  \
+	                    "WHERE recipient_id = ?1 AND held = 0 AND next_attempt > ?2 RETURNING lane_id")            \
+	X(QUEUE_RCPT_WAITS, "SELECT 1 FROM recipient WHERE recipient_id = ? AND held = 0")                             \
 	X(QUEUE_RCPT_HOLD, "UPDATE recipient SET held = 1 WHERE recipient_id = ?1 AND held = 0 RETURNING lane_id")     \
 	X(QUEUE_RCPT_RELEASE, "UPDATE recipient SET held = 0, next_attempt = min(next_attempt, ?2) "                   \
 	                      "WHERE recipient_id = ?1 AND held = 1 RETURNING lane_id")                                \
@@ -77,9 +85,7 @@
 	X(QUEUE_RCPT_MOVE, "UPDATE recipient SET lane_id = ?2 WHERE recipient_id = ?1 "                                \
 	                   "RETURNING lane_id")                                                                        \
 	X(QUEUE_FIND, QUEUE_FIND_SQL)                                                                                  \
-	X(QUEUE_COUNT_MESSAGES, "SELECT count(*), sum(size), min(created) FROM message")                               \
-	X(QUEUE_COUNT_RCPTS, "SELECT count(*), sum(held), sum(held = 0 AND next_attempt <= ?) "                        \
-	                     "FROM recipient INDEXED BY recipient_due")                                                \
+	X(QUEUE_COUNT, QUEUE_COUNT_SQL)                                                                                \
 	X(QUEUE_SENDING, "SELECT day, recipients, new_recipients, known FROM sending WHERE account_id = ?")            \
 	X(QUEUE_SENDING_PUT, "INSERT INTO sending VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (account_id) DO UPDATE "     \
 	                     "SET day = ?2, recipients = ?3, new_recipients = ?4, known = ?5")                         \
