@@ -21,7 +21,7 @@
 	X(EVENT_GET, "SELECT event_id, at, kind, trace, message_id, sender, recipient, text, detail "                  \
 	             "FROM event WHERE event_id = ?")                                                                  \
 	X(EVENT_TRACE, "SELECT trace, at FROM event WHERE event_id = ?")                                               \
-	X(EVENT_LATEST, "SELECT event_id, trace FROM event WHERE at >= ? ORDER BY at DESC, event_id DESC")             \
+	X(EVENT_LATEST, "SELECT event_id, trace, at FROM event WHERE at >= ? ORDER BY at DESC, event_id DESC")         \
 	X(EVENT_HOUR_BEFORE, "SELECT max(hour) FROM event_key WHERE hour < ?")                                         \
 	X(EVENT_IDS, "SELECT event_id FROM event_key WHERE hour = ? AND key = ? ORDER BY event_id DESC")
 

@@ -7,10 +7,12 @@
 #define STORIES_MAX      10000
 #define STORY_EVENTS_MAX 50000 /* of one story that are read: ten thousand recipients, tried several times */
 #define TRACE_MAX        64
+#define BEGIN_HOURS      24 /* so long at most a transaction had begun before it was received, queued or refused */
 
 struct story {
 	char trace[TRACE_MAX + 1];
-	int64_t event_id; /* without a trace an event is a story by itself */
+	int64_t event_id;  /* without a trace an event is a story by itself */
+	int64_t last_hour; /* nothing of it is later; INT64_MAX: not known */
 };
 
 struct stories {
@@ -49,7 +51,7 @@ static bool is_new(struct stories *stories, int64_t key)
 }
 
 /* False: there is no room for more. */
-static bool add_story(struct stories *stories, struct span trace, int64_t event_id)
+static bool add_story(struct stories *stories, struct span trace, int64_t event_id, int64_t last_hour)
 {
 	struct story *story = &stories->list[stories->count];
 	int64_t key = trace.len > 0 ? event_key(KEY_TRACE, trace) : event_id;
@@ -59,6 +61,7 @@ static bool add_story(struct stories *stories, struct span trace, int64_t event_
 	if (!is_new(stories, key == 0 ? 1 : key) || !span_copy(trace, story->trace, sizeof(story->trace)))
 		return true;
 	story->event_id = event_id;
+	story->last_hour = last_hour;
 	stories->count++;
 	return true;
 }
@@ -74,7 +77,8 @@ static bool add_latest(struct event_log *log, int64_t since_ms, struct stories *
 	if (!DATABASE_QUERY(log->database, EVENT_LATEST, &rows, err, V_INT(since_ms)))
 		return false;
 	while (room && (step = database_step(log->database, rows, err)) == STEP_ROW)
-		room = add_story(stories, database_text(rows, 1), sqlite3_column_int64(rows, 0));
+		room = add_story(stories, database_text(rows, 1), sqlite3_column_int64(rows, 0),
+		        sqlite3_column_int64(rows, 2) / EVENT_HOUR_MS);
 	database_done(rows);
 	return step != STEP_FAILED;
 }
@@ -89,7 +93,7 @@ static bool add_candidate(struct event_log *log, int64_t event_id, int64_t since
 		return false;
 	step = database_step(log->database, rows, err);
 	if (step == STEP_ROW && sqlite3_column_int64(rows, 1) >= since_ms)
-		*room = add_story(stories, database_text(rows, 0), event_id);
+		*room = add_story(stories, database_text(rows, 0), event_id, INT64_MAX);
 	database_done(rows);
 	return step != STEP_FAILED;
 }
@@ -112,7 +116,8 @@ static bool hour_before(struct event_log *log, int64_t *hour, bool *found, struc
 /* Runs found() for each event of a key, the latest hour first, until it says that that was enough. */
 struct key_walk {
 	struct event_log *log;
-	int64_t key, since_ms;
+	int64_t key, first_hour;
+	int64_t last_hour; /* 0: the latest that there is */
 	bool (*found)(struct key_walk *walk, int64_t event_id, bool *more, struct error *err);
 	void *arg;
 };
@@ -133,28 +138,38 @@ static bool walk_hour(struct key_walk *walk, int64_t hour, bool *more, struct er
 
 static bool walk_key(struct key_walk *walk, struct error *err)
 {
-	int64_t hour = INT64_MAX;
+	int64_t hour = walk->last_hour > 0 && walk->last_hour < INT64_MAX ? walk->last_hour + 1 : INT64_MAX;
 	bool ok, there, more = true;
 
 	do {
 		ok = hour_before(walk->log, &hour, &there, err);
-		there = ok && there && hour >= walk->since_ms / EVENT_HOUR_MS;
+		there = ok && there && hour >= walk->first_hour;
 		if (there)
 			ok = walk_hour(walk, hour, &more, err);
 	} while (ok && there && more);
 	return ok;
 }
 
+struct candidates {
+	struct stories *stories;
+	int64_t since_ms;
+};
+
 static bool found_candidate(struct key_walk *walk, int64_t event_id, bool *more, struct error *err)
 {
-	return add_candidate(walk->log, event_id, walk->since_ms, walk->arg, more, err);
+	const struct candidates *candidates = walk->arg;
+
+	return add_candidate(walk->log, event_id, candidates->since_ms, candidates->stories, more, err);
 }
 
 /* By what tells most. What else is asked for is looked at in the whole story. */
 static bool find_stories(
         struct event_log *log, const struct event_query *query, struct stories *stories, struct error *err)
 {
-	struct key_walk walk = { .log = log, .since_ms = query->since_ms, .found = found_candidate, .arg = stories };
+	struct candidates candidates = { stories, query->since_ms };
+	struct key_walk walk = {
+		.log = log, .first_hour = query->since_ms / EVENT_HOUR_MS, .found = found_candidate, .arg = &candidates
+	};
 
 	if (query->trace.len > 0)
 		walk.key = event_key(KEY_TRACE, query->trace);
@@ -213,12 +228,31 @@ static bool get_event(struct event_log *log, int64_t event_id, struct story_even
 	return ok && step != STEP_FAILED;
 }
 
+/* What happens while a message comes in; what the relay does with it may be days later. */
+static bool tells_of_beginning(enum event_kind kind)
+{
+	return kind == EVENT_RECEIVED || kind == EVENT_QUEUED || kind == EVENT_REFUSED || kind == EVENT_RECIPIENT;
+}
+
+/* Stories are looked for from their end: no need to look through all the days before they began. */
+static void raise_first_hour(struct key_walk *walk, int64_t hour)
+{
+	if (hour > walk->first_hour)
+		walk->first_hour = hour;
+}
+
 static bool found_event(struct key_walk *walk, int64_t event_id, bool *more, struct error *err)
 {
 	struct story_events *events = walk->arg;
 
 	*more = events->count < STORY_EVENTS_MAX;
-	return !*more || get_event(walk->log, event_id, events, err);
+	if (!*more)
+		return true;
+	if (!get_event(walk->log, event_id, events, err))
+		return false;
+	if (events->count > 0 && tells_of_beginning(events->list[events->count - 1]->kind))
+		raise_first_hour(walk, events->list[events->count - 1]->at_ms / EVENT_HOUR_MS - BEGIN_HOURS);
+	return true;
 }
 
 static int compare_events(const void *a, const void *b)
@@ -232,7 +266,7 @@ static int compare_events(const void *a, const void *b)
 
 static bool load_story(struct event_log *log, const struct story *story, struct story_events *events, struct error *err)
 {
-	struct key_walk walk = { .log = log, .found = found_event, .arg = events };
+	struct key_walk walk = { .log = log, .last_hour = story->last_hour, .found = found_event, .arg = events };
 
 	if (story->trace[0] == '\0')
 		return get_event(log, story->event_id, events, err);

@@ -149,6 +149,52 @@ static void test_stories(void **state)
 	event_log_close(&reader);
 }
 
+static bool note_text(void *arg, const struct event *event)
+{
+	struct told *told = arg;
+	size_t len = strlen(told->text);
+
+	(void)snprintf(told->text + len, sizeof(told->text) - len, "%.*s", SPAN_FMT(event->text));
+	return true;
+}
+
+/* From the end of a story to its beginning, and no further: hours before that are not looked through. */
+static void test_long_stories(void **state)
+{
+	const struct {
+		enum event_kind kind;
+		int64_t at;
+		const char *trace, *text;
+	} events[] = {
+		{ EVENT_ATTEMPT, -200, "t1", "too early to be true " },
+		{ EVENT_RECIPIENT, -122, "t1", "recipient " },
+		{ EVENT_RECEIVED, -120, "t1", "received " },
+		{ EVENT_QUEUED, -120, "t1", "queued " },
+		{ EVENT_RECEIVED, -100, "t2", "other " },
+		{ EVENT_DEFERRED, -90, "t1", "deferred " },
+		{ EVENT_ATTEMPT, -60, "t1", "attempt " },
+		{ EVENT_RELAYED, -1, "t1", "relayed" },
+	};
+	const struct event_query queries[] = { { .trace = SPAN("t1"), .limit = 1 }, { .limit = 1 },
+		{ .address = SPAN("al@a.test"), .limit = 1 } };
+	struct site *site = *state;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_LEN(events); i++)
+		event_note(site->log, &(struct event) { .kind = events[i].kind,
+		                              .at_ms = NOW + events[i].at * HOUR,
+		                              .trace = span_of(events[i].trace),
+		                              .sender = events[i].trace[1] == '1' ? SPAN("al@a.test") : SPAN_EMPTY,
+		                              .text = span_of(events[i].text) });
+	events_flush(site->log);
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+		struct told told = { .text = "" };
+
+		assert_true(event_log_read(site->log, &queries[i], note_text, &told, &err));
+		assert_string_equal(told.text, "recipient received queued deferred attempt relayed");
+	}
+}
+
 static void test_stops(void **state)
 {
 	struct told told = { .text = "", .stop_after = 2 };
@@ -325,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stories, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_stories, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pruning, setup, teardown),
