@@ -31,7 +31,6 @@ static const struct {
 } flag_names[] = {
 	{ QUEUE_SMTPUTF8, "needs SMTPUTF8" },
 	{ QUEUE_8BIT, "8-bit" },
-	{ QUEUE_BINARY, "binary" },
 	{ QUEUE_REQUIRETLS, "REQUIRETLS: only over verified TLS" },
 	{ QUEUE_TLS_NO, "TLS-Required: No" },
 	{ QUEUE_REPORT, "a report of ours" },

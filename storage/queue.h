@@ -52,8 +52,7 @@ enum queue_return { RETURN_DEFAULT, RETURN_FULL, RETURN_HEADERS }; /* RFC 3461 ย
 
 enum queue_flag {
 	QUEUE_SMTPUTF8 = 1,   /* RFC 6531: an address or header needs it */
-	QUEUE_8BIT = 2,       /* the body has octets over 127 */
-	QUEUE_BINARY = 4,     /* BODY=BINARYMIME (RFC 3030) */
+	QUEUE_8BIT = 2,       /* the body has octets over 127; 4 is not used */
 	QUEUE_REQUIRETLS = 8, /* RFC 8689 */
 	QUEUE_TLS_NO = 16,    /* the header says TLS-Required: No (RFC 8689 ยง5) */
 	QUEUE_REPORT = 32,    /* made by us, sender is <>: never answered */

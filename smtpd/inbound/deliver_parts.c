@@ -74,30 +74,29 @@ static bool build_delivery(struct part *part, struct account *account)
 	return true;
 }
 
-static bool build_record(struct part *part, struct account *account)
+/* A batch that does nothing but note, or forget, that the account has the message. */
+static bool build_note(struct part *part, void (*note)(struct batch *batch))
 {
 	uint8_t op_id[OP_ID_LEN];
 
-	(void)account;
 	delivery_operation_id(part, op_id);
 	part->batch = batch_new(op_id);
 	if (part->batch == NULL)
 		return no_memory(&part->error);
-	batch_record_op(part->batch);
+	note(part->batch);
 	return true;
+}
+
+static bool build_record(struct part *part, struct account *account)
+{
+	(void)account;
+	return build_note(part, batch_record_op);
 }
 
 static bool build_forget(struct part *part, struct account *account)
 {
-	uint8_t op_id[OP_ID_LEN];
-
 	(void)account;
-	delivery_operation_id(part, op_id);
-	part->batch = batch_new(op_id);
-	if (part->batch == NULL)
-		return no_memory(&part->error);
-	batch_forget_op(part->batch);
-	return true;
+	return build_note(part, batch_forget_op);
 }
 
 static void take_result(struct part *part)

@@ -187,8 +187,6 @@ static unsigned header_flags(const struct delivery_request *request, struct span
 
 	if (mail->smtputf8 && (has_utf8_address(request) || !utf8_is_ascii(header)))
 		flags |= QUEUE_SMTPUTF8;
-	if (mail->body == BODY_BINARYMIME)
-		flags |= QUEUE_BINARY;
 	if (mail->requiretls)
 		flags |= QUEUE_REQUIRETLS;
 	else if (says_tls_no(header))

@@ -246,7 +246,7 @@ static void fill_entry(struct relay *relay, struct bounce *bounce, const struct 
 	if (!utf8_is_ascii(buffer_span(&bounce->head))) /* a subject told to people, a header that is returned */
 		entry->flags |= QUEUE_8BIT;
 	if (full)
-		entry->flags |= message->flags & (QUEUE_8BIT | QUEUE_BINARY);
+		entry->flags |= message->flags & QUEUE_8BIT;
 	entry->priority = message->priority; /* RFC 6710 §4.6 */
 	entry->created_ms = clock_wall_ms();
 	entry->expires_ms = entry->created_ms + relay->settings->schedule.give_up_after_ms;
@@ -311,7 +311,7 @@ static bool write_report(struct relay *relay, struct bounce *bounce, const struc
 		report.original_header = span_first(report.original_header, header_len);
 	if (header_find(report.original_header, SPAN("Subject"), &subject))
 		report.subject = subject.value;
-	report.eight_bit = report.full && (message->flags & (QUEUE_8BIT | QUEUE_BINARY)) != 0;
+	report.eight_bit = report.full && (message->flags & QUEUE_8BIT) != 0;
 	if (!write_what_is_there(relay, bounce, message, &report, err))
 		return false;
 	fill_entry(relay, bounce, message, report.full);

@@ -24,7 +24,7 @@ void parcel_forget_conversion(struct parcel *parcel)
 {
 	spool_free(&parcel->converted);
 	parcel->eight_bit = (parcel->part.flags & QUEUE_8BIT) != 0;
-	parcel->binary = (parcel->part.flags & QUEUE_BINARY) != 0;
+	parcel->binary = false; /* smtpd makes lines of it when it comes in */
 	parcel->smtputf8 = (parcel->part.flags & QUEUE_SMTPUTF8) != 0;
 }
 
