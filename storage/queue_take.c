@@ -216,10 +216,10 @@ static char *copy_octets(sqlite3_stmt *rows, uint64_t size)
 	if (sqlite3_column_type(rows, 2) != SQLITE_NULL || prefix.len + body.len != size)
 		return NULL;
 	octets = malloc(size);
-	if (octets != NULL) {
+	if (octets != NULL && prefix.len > 0) /* of what is empty SQLite gives NULL */
 		memcpy(octets, prefix.ptr, prefix.len);
+	if (octets != NULL && body.len > 0)
 		memcpy(octets + prefix.len, body.ptr, body.len);
-	}
 	return octets;
 }
 
