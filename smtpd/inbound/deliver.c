@@ -109,6 +109,12 @@ void delivery_parts_done(struct delivery *delivery)
 
 /* --- the queue has answered ------------------------------------------------------------------------------------------ */
 
+/* Then nothing may be left of it, so the sender's copy waits with the others. */
+static bool may_be_undone(const struct delivery *delivery)
+{
+	return delivery->request.options->undo_ms > 0 && delivery->request.not_before_ms > 0;
+}
+
 void delivery_queued(struct delivery *delivery)
 {
 	bool after_parts = delivery->failed != NULL;
@@ -123,7 +129,7 @@ void delivery_queued(struct delivery *delivery)
 		all_took_it(delivery);
 	} else if (after_parts) {
 		queue_failed(delivery);
-	} else if (delivery->outcome.queued && delivery_wants_sent(delivery)) {
+	} else if (delivery->outcome.queued && delivery_wants_sent(delivery) && !may_be_undone(delivery)) {
 		parts_file_queued_sent(delivery);
 	} else if (delivery->outcome.queued) {
 		delivery_finish(delivery);

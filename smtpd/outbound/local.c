@@ -7,15 +7,17 @@
 #include "smtpd/outbound/scheduler.h"
 #include "smtpd/outbound/settle.h"
 #include "storage/batch.h"
+#include "storage/same_message.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE       (64 * KIB)
-#define FOLDER_TEXT 129 /* as in struct queue_rcpt */
-#define PREFIX_MAX  (2 * QUEUE_ADDRESS_MAX + 64)
+#define PIECE         (64 * KIB)
+#define SENT_KNOWN_MS (24 * 3600 * (int64_t)1000) /* a client's own copy may have the date of its clock */
+#define FOLDER_TEXT   129                         /* as in struct queue_rcpt */
+#define PREFIX_MAX    (2 * QUEUE_ADDRESS_MAX + 64)
 
 struct local;
 
@@ -154,6 +156,23 @@ static bool add_message(
 	return ok || error_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
+/* The sender's copy of what waited in its undo time comes so late that his mail client may have put its own there. */
+static bool is_there(const struct local_part *part, struct account *account)
+{
+	const struct queue_message *message = &part->local->parcel->part;
+	const struct queue_rcpt *rcpt = &message->recipients[part->recipient];
+	const struct same_message wanted = {
+		.message_id = part->summary.message_id,
+		.body = part->summary.size - part->summary.header_len,
+		.since_ms = message->created_ms - SENT_KNOWN_MS,
+	};
+	struct mailbox_info sent;
+	struct error err;
+
+	return rcpt->kind == QUEUE_SENT && rcpt->next_attempt_ms > message->created_ms &&
+	       mailbox_find_use(account, USE_SENT, &sent, &err) && mailbox_find_same(account, sent.id, &wanted) != 0;
+}
+
 static bool build(struct local_part *part, struct account *account, struct error *err)
 {
 	const struct parcel *parcel = part->local->parcel;
@@ -226,7 +245,10 @@ static void run(struct worker_job **jobs, size_t count)
 	if (account_open(ready[0]->local->parcel->relay->store,
 	            ready[0]->local->parcel->part.recipients[ready[0]->recipient].account_id, &account, &err)) {
 		for (size_t i = 0; i < ready_count; i++)
-			if (build(ready[i], account, &ready[i]->error)) {
+			if (is_there(ready[i], account)) {
+				error_clear(&ready[i]->error);
+				ready[i]->already = true;
+			} else if (build(ready[i], account, &ready[i]->error)) {
 				error_clear(&ready[i]->error);
 				built[built_count++] = ready[i];
 			}

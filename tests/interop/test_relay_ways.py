@@ -275,6 +275,32 @@ def test_undo(world, user):
     assert len(far.taken) == 1
 
 
+def in_sent(world, user):
+    with world.site.imap_wire(user) as imap:
+        return int(re.search(rb"MESSAGES (\d+)", b"".join(imap.imap("STATUS Sent (MESSAGES)"))).group(1))
+
+
+def test_undone_leaves_nothing_in_sent(world, user):
+    """The sender's copy waits with the message; when its time comes the client may have put its own there."""
+    options(world, user, "--undo", "1h", "--file-sent", "yes")
+    far = world.domain("unsent.example")
+    world.send("x@unsent.example", user=user)
+    world.site.posthouse("queue", "drop", world.trace)
+    world.gone("x@unsent.example", f"{user}@example.test")
+    assert in_sent(world, user) == 0
+    world.send("y@unsent.example", user=user)
+    world.site.posthouse("queue", "retry", world.trace)
+    wait_for(lambda: in_sent(world, user) == 1, HANG_SECONDS, world.story)
+    text = f"From: {user}@example.test\r\nMessage-ID: <mine@client.example>\r\nX-Mark: mine\r\nSubject: x\r\n\r\nhello\r\n".encode()
+    world.send("z@unsent.example", user=user, whole=text)
+    with world.site.imap_wire(user) as imap:
+        imap.imap(b"APPEND Sent (\\Seen) {%d+}\r\n%s" % (len(text), text))
+    world.site.posthouse("queue", "retry", world.trace)
+    world.gone("z@unsent.example", f"{user}@example.test")
+    assert in_sent(world, user) == 2
+    assert len(far.wait(2)) == 2
+
+
 def test_limits_of_a_day(world, user):
     """Against stolen passwords: the third recipient has to wait, with words that say why; local mail does not count."""
     options(world, user, "--recipients-a-day", "2")

@@ -49,6 +49,12 @@ static void thinks_again(struct fake_world *world)
 	world->options.undo_seconds = 30;
 }
 
+static void files_sent_and_thinks_again(struct fake_world *world)
+{
+	world->options.file_sent = true;
+	world->options.undo_seconds = 30;
+}
+
 static void site_thinks_again(struct fake_world *world)
 {
 	world->server.settings.undo_ms = 10000;
@@ -141,6 +147,11 @@ static const struct queueing_case {
 	        "250 2.0.0 queued as ",
 	        "entry 0 from <alice@example.test> account=1 after=30000\nlocal <bob@example.test> account=2\n", 0, 0,
 	        0 },
+	{ "what may be undone leaves no copy in Sent: that waits too", PORT_SUBMIT_TLS, files_sent_and_thinks_again,
+	        LOGIN "\r\nRCPT TO:<bob@example.test>\r\n" BODY, "250 2.0.0 queued as ",
+	        "entry 0 from <alice@example.test> account=1 after=30000\nlocal <bob@example.test> account=2\n"
+	        "sent <alice@example.test> account=1 notify=1 once\n",
+	        0, 0, 0 },
 	{ "RFC 4865: held for a time, and what is told of it", PORT_SUBMIT_TLS, clock_stands,
 	        LOGIN " HOLDFOR=60\r\nRCPT TO:<bob@example.test>\r\n" BODY, "250 2.0.0 queued as ",
 	        "entry 0 from <alice@example.test> account=1 after=60000 release=for;60\nlocal <bob@example.test> account=2\n",
