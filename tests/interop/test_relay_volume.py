@@ -1,11 +1,13 @@
-"""A small run of relay_volume.py; by hand the whole one: tests/interop/relay_volume.py (10,000 messages, 200 destinations)."""
+"""A few hundred messages to good, dead, slow, silent and refusing servers: everybody is accounted for (tests/harness/volume.py); 10,000 of them,
+and how long the good ones wait, by hand: tests/bench/queue_volume."""
 import pytest
 
-from interop.relay_volume import run
+from harness.volume import KINDS, Destinations, make_mail, play
 
 pytestmark = pytest.mark.slow
 
 
 def test_everybody_is_accounted_for():
-    figures = run(messages=400, destinations=40)
-    assert all(figures[kind] for kind in ("good", "dead", "slow", "hanging", "refusing", "later")), figures
+    with Destinations(40, slow_ms=10) as world:
+        figures = play(world, make_mail(world, 400), bad=True)
+    assert figures["messages"] == 400 and all(figures[kind] for kind in KINDS), figures
