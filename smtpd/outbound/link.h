@@ -13,6 +13,7 @@
  * can double a message only when nothing followed its 250. It keeps its place in the lane. When the disk takes
  * nothing for RELAY_WRITING_MS the connection is closed without a word; when the server closes it, that is all right too.
  *
+ * BUSY -> CONNECTING, link_move_on: everybody was put off; the parcel is carried to the next host.
  * A link belongs to a lane while CONNECTING, BUSY and WRITING. A link never outlives its client's on_closed(). Thread: the loop's. */
 #ifndef SMTPD_OUTBOUND_LINK_H
 #define SMTPD_OUTBOUND_LINK_H
