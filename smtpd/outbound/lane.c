@@ -238,12 +238,13 @@ static void on_route(void *arg, const struct route_result *result)
 static bool has_route(struct lane *lane)
 {
 	struct relay *relay = lane->destination->relay;
+	unsigned most = lane->works ? RELAY_ROUTES_AT_ONCE : RELAY_ROUTES_AT_ONCE - RELAY_ROUTES_SPARE;
 
 	if (lane->route != NULL && clock_mono_ms() < lane->route_until_ms)
 		return true;
 	if (lane->query != NULL)
 		return false;
-	if (relay->scheduler->routes >= RELAY_ROUTES_AT_ONCE) {
+	if (relay->scheduler->routes >= most) {
 		scheduler_want(relay->scheduler, lane);
 		return false;
 	}

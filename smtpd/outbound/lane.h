@@ -26,7 +26,7 @@
 struct lane {
 	struct lane *next;      /* of its destination */
 	struct lane *want_next; /* in the scheduler's line of those that want a place */
-	bool wants, bare;       /* it stands in the line; it works, and has no connection */
+	bool wants, bare;       /* it stands in the line; it works, has no connection, and found no place */
 	struct destination *destination;
 	unsigned flags;                           /* enum route_flag */
 	char sender_domain[QUEUE_DOMAIN_MAX + 1]; /* or "": any */

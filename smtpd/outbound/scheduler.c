@@ -253,12 +253,18 @@ static void count_bare(struct scheduler *scheduler, struct lane *lane, bool bare
 	lane->bare = bare;
 }
 
+/* Who waits for something else than a place, as for a look-up, keeps nobody from one. */
+static bool is_bare(const struct scheduler *scheduler, const struct lane *lane)
+{
+	return lane->works && !lane->slow && lane->busy + lane->connecting == 0 && !scheduler_may_open(scheduler, lane);
+}
+
 void scheduler_want(struct scheduler *scheduler, struct lane *lane)
 {
 	if (lane->wants)
 		return;
 	lane->wants = true;
-	count_bare(scheduler, lane, lane->works && !lane->slow && lane->busy + lane->connecting == 0);
+	count_bare(scheduler, lane, is_bare(scheduler, lane));
 	lane->want_next = NULL;
 	if (scheduler->want_first == NULL)
 		scheduler->want_first = lane;

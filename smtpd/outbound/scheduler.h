@@ -27,7 +27,7 @@ struct scheduler {
 		unsigned unproven, active, stalled, idle, closing;
 	} counts;
 	struct lane *want_first, **want_end; /* who waits for a place */
-	unsigned bare;                       /* of them: that work, and have no connection */
+	unsigned bare;                       /* of them: that work, have no connection, and found no place */
 	unsigned routes;                     /* look-ups under way */
 	size_t recipients;                   /* in memory */
 	size_t asked;                        /* recipients that takes may still bring */

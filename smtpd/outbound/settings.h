@@ -30,8 +30,8 @@ struct relay_settings {
 #define RELAY_IDLE_MS          5000 /* an idle connection is kept so long for the next message */
 #define RELAY_IDLE_MAX         100
 #define RELAY_LINK_MESSAGES    1000   /* over one connection, then a new one */
-#define RELAY_SESSIONS_TRUSTED 10     /* of a server that closes after so many messages, until more are tried */
 #define RELAY_LINK_AGE_MS      600000 /* the same */
+#define RELAY_SESSIONS_TRUSTED 10     /* of a server that closes after so many messages, until more are tried */
 /* One whose last outcome the disk does not take; servers wait five minutes (RFC 5321 §4.5.3.2.7). */
 #define RELAY_WRITING_MS    240000
 #define RELAY_ADDRESSES_MAX 12 /* tried in one go, over all hosts (RFC 5321 §5.1: at least two) */
@@ -46,6 +46,7 @@ struct relay_settings {
 #define RELAY_TAKE_MIN         10    /* messages of one destination taken at once: grows while it keeps up */
 #define RELAY_TAKE_MAX         100
 #define RELAY_ROUTES_AT_ONCE   120 /* look-ups: all their questions together are fewer than DNS_QUERIES_MAX */
+#define RELAY_ROUTES_SPARE     30  /* of them: only for destinations that work, whatever DNS is silent for others */
 
 /* Time */
 #define RELAY_LOOK_MIN_MS    20      /* between two looks into the queue */

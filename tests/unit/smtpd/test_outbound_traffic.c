@@ -54,6 +54,7 @@ enum far_kind {
 	FAR_FEW,     /* 452 after two recipients */
 	FAR_DROPS,   /* closes at each message */
 	FAR_UNKNOWN, /* its domain has no route now */
+	FAR_NO_DNS,  /* nobody answers for its domain */
 	FAR_LATER,   /* 450 to each recipient */
 	FAR_FADES,   /* closes when it should get its first message */
 	FAR_BAD_TLS, /* no handshake works; without TLS: 530 */
@@ -621,6 +622,11 @@ static void run_routes(void)
 		struct far *far = far_of(query->domain);
 
 		list = query->next;
+		if (far->kind == FAR_NO_DNS && query->done != NULL) {
+			query->next = queries;
+			queries = query;
+			continue;
+		}
 		put_host(&hosts[0], far->mx[0] != NULL ? far_of(far->mx[0]) : far);
 		if (far->mx[1] != NULL)
 			put_host(&hosts[result.host_count++], far_of(far->mx[1]));
@@ -1105,6 +1111,34 @@ static void tardy_ones_take_turns(void **state)
 		assert_true(fars[i].taken > 10 && fars[i].taken < 100);
 }
 
+/* The DNS of hundreds of domains is silent, and holds all look-ups that it can get. Who works finds its way again when it has to be looked up anew,
+ * and nobody is kept to one connection meanwhile. */
+static void silent_dns(void **state)
+{
+	struct far *good = add_far("good.test", FAR_GOOD), *tardy = add_far("tardy.test", FAR_TARDY);
+
+	(void)state;
+	while (mono_ms < RELAY_ROUTE_KEEP_MS - 10000) { /* it is known, and works, all the time */
+		add_rows("good.test", 1);
+		hint();
+		run_for(30000);
+	}
+	mail_for(FAR_TARDY, 1);
+	run_for(5000);
+	add_fars("silent", FAR_NO_DNS, 200);
+	mail_for(FAR_NO_DNS, 1);
+	run_for(20000);
+	good->taken = 0;
+	add_rows("good.test", 1);
+	mail_for(FAR_TARDY, 200);
+	run_for(20000);
+	assert_in_range(tardy->most_connected, RELAY_START_LIMIT, settings.connections_per_destination);
+	assert_int_equal(good->taken, 1);
+	for (struct route_query *query = queries; query != NULL; query = query->next)
+		far_of(query->domain)->kind = FAR_UNKNOWN; /* else the end waits for them */
+	run_routes();
+}
+
 /* Letters to long lists at slow servers fill what memory they may, and no more; one to somebody else goes at once. */
 static void lists_to_slow_ones(void **state)
 {
@@ -1540,6 +1574,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fairness, setup, teardown),
 		cmocka_unit_test_setup_teardown(tardy_ones_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(tardy_ones_take_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_to_slow_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_of_dead_ones, setup, teardown),
