@@ -314,6 +314,7 @@ void database_rollback(struct database *database)
 		LOG(LOG_ERROR, "storage.rollback_failed", LOG_FAILURE(&err));
 		database->distrusted = true;
 	}
+	(void)wal_vfs_end(database->handle, false);
 	end_writing(database);
 }
 
@@ -335,6 +336,18 @@ static void checkpoint_locked(struct database *database, int mode)
 	LOG(LOG_ERROR, "storage.checkpoint_failed", LOG_FAILURE(&err));
 }
 
+/* What is not durable at once may still be in memory after its COMMIT. Others see it already, so nobody knows what becomes of it. */
+static bool write_rest(struct database *database, struct error *err)
+{
+	int code = wal_vfs_end(database->handle, true);
+
+	if (code == SQLITE_OK)
+		return true;
+	database->distrusted = true;
+	database->unknown = true;
+	return database_failed(database, code, err);
+}
+
 bool database_commit(struct database *database, struct error *err)
 {
 	CHECK(database->writing);
@@ -347,6 +360,11 @@ bool database_commit(struct database *database, struct error *err)
 		if (!sqlite3_get_autocommit(database->handle))
 			sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
 		database->unknown = !wal_cut_failed_commit(database);
+		(void)wal_vfs_end(database->handle, false);
+		end_writing(database);
+		return false;
+	}
+	if (!write_rest(database, err)) {
 		end_writing(database);
 		return false;
 	}

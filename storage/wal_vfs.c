@@ -211,6 +211,22 @@ static const sqlite3_io_methods wal_methods = {
 	.xDeviceCharacteristics = wal_characteristics,
 };
 
+int wal_vfs_end(sqlite3 *handle, bool committed)
+{
+	sqlite3_file *file = NULL;
+	struct wal_file *wal;
+
+	if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK || file == NULL ||
+	        file->pMethods != &wal_methods)
+		return SQLITE_OK; /* no WAL is open */
+	wal = wal_file_of(file);
+	wal->commit_next = false;
+	if (committed)
+		return hand_on(wal);
+	drop(wal);
+	return SQLITE_OK;
+}
+
 static sqlite3_vfs *real_vfs(sqlite3_vfs *vfs)
 {
 	return vfs->pAppData;

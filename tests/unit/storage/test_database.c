@@ -26,6 +26,12 @@ enum { INSERT, SUM };
 static const struct database_kind version_1 = { 77, steps, 1, statements_1, 2 };
 static const struct database_kind version_2 = { 77, steps, 2, statements_2, 2 };
 static const struct database_kind version_3 = { 77, steps, 3, statements_2, 2 };
+static const char *const large_steps[] = {
+	"PRAGMA application_id = 77; CREATE TABLE t (a INTEGER, b BLOB); PRAGMA user_version = 1;"
+};
+static const char *const large_statements[] = { "INSERT INTO t VALUES (?, iif(?1 < 0, zeroblob(8240000), NULL))",
+	"SELECT sum(a) FROM t" };
+static const struct database_kind large_rows = { 77, large_steps, 1, large_statements, 2 };
 static const struct database_kind other_kind = { 78, steps, 1, statements_1, 2 };
 
 static bool insert(struct database *database, int64_t number)
@@ -262,6 +268,38 @@ static void test_wal_grows_ahead(void **state)
 	remove_dir(dir);
 }
 
+/* SQLite writes a transaction that is too large for memory to the WAL before it ends. What of it has not been written by then must never be. */
+static void test_large_rollback_leaves_nothing(void **state)
+{
+	char dir[64], path[128], wal[140], crashed[140], crashed_wal[160];
+	struct database *ours, *others;
+	struct error err;
+
+	(void)state;
+	make_dir(dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/x.db", dir);
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	snprintf(crashed, sizeof(crashed), "%s/crashed.db", dir);
+	snprintf(crashed_wal, sizeof(crashed_wal), "%s-wal", crashed);
+	assert_true(database_open(path, &large_rows, true, &ours, &err));
+	assert_true(database_open(path, &large_rows, false, &others, &err));
+	assert_true(insert(ours, 1));
+	assert_true(database_begin(ours, &err));
+	assert_true(DATABASE_RUN(ours, INSERT, &err, V_INT(-5)));
+	database_rollback(ours);
+	assert_true(insert(others, 2));
+	assert_int_equal(sum(ours), 3);
+	copy_file(path, crashed);
+	copy_file(wal, crashed_wal);
+	assert_int_equal(sum(others), 3);
+	database_close(&ours);
+	database_close(&others);
+	assert_true(database_open(crashed, &large_rows, false, &ours, &err));
+	assert_int_equal(sum(ours), 3);
+	database_close(&ours);
+	remove_dir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_lock_wait_is_bounded),
 		cmocka_unit_test(test_reader_does_not_block_writer),
 		cmocka_unit_test(test_wal_grows_ahead),
+		cmocka_unit_test(test_large_rollback_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
