@@ -311,3 +311,23 @@ def test_what_was_answered_is_there_after_kill_9(site):
     site.wait_ready()
     _, trace = send(site, ["x@foreign.example"], user="alice")
     assert trace in queued(site, trace)
+
+
+def test_a_domain_is_ours_or_elsewhere_from_the_moment_that_the_admin_says_so(site):
+    """What smtpd has looked up a moment ago is not believed any longer (inbound/recipient_cache.h)."""
+    with session(site, source=TRUSTED) as wire:
+        def rcpt(want, address="x@moves.test"):
+            for _ in range(3):  # the first is looked up, the others may be remembered
+                wire.smtp(f"RCPT TO:<{address}>", want)
+
+        wire.smtp("MAIL FROM:<a@remote.example>", 250)
+        rcpt(250)
+        site.posthouse("domain", "add", "moves.test")
+        rcpt("550 5.1.1")
+        site.posthouse("alias", "add", "*@moves.test", "alice@example.test")
+        rcpt(250)
+        site.posthouse("alias", "remove", "*@moves.test")
+        rcpt("550 5.1.1", "y@moves.test")
+        rcpt("550 5.1.1")
+        site.posthouse("domain", "remove", "moves.test")
+        rcpt(250)
