@@ -69,6 +69,15 @@ int64_t schedule_wait(const struct schedule *schedule, unsigned attempts)
 	return wait;
 }
 
+/* What its sender held back (RFC 4865) is not late before it was released; giving up counts from there too. */
+static int64_t begins_ms(const struct schedule *schedule, const struct queue_message *message)
+{
+	int64_t released_ms = message->expires_ms - schedule->give_up_after_ms;
+
+	return message->future_release[0] != '\0' && released_ms > message->created_ms ? released_ms
+	                                                                               : message->created_ms;
+}
+
 void schedule_decide(const struct schedule *schedule, const struct relay_clock *clock,
         const struct queue_message *message, const struct queue_rcpt *rcpt, struct schedule_decision *out)
 {
@@ -84,8 +93,8 @@ void schedule_decide(const struct schedule *schedule, const struct relay_clock *
 	/* One more attempt just before the end is worth more than one that never comes after it. */
 	if (out->next_ms > message->expires_ms + (now - then))
 		out->next_ms = message->expires_ms + (now - then);
-	out->warn =
-	        !rcpt->warned && schedule->warn_after_ms > 0 && then - message->created_ms >= schedule->warn_after_ms;
+	out->warn = !rcpt->warned && schedule->warn_after_ms > 0 &&
+	            then - begins_ms(schedule, message) >= schedule->warn_after_ms;
 }
 
 bool schedule_by_is_over(const struct relay_clock *clock, const struct queue_message *message)

@@ -40,6 +40,15 @@ static void failed(const struct parcel *parcel, const struct queue_rcpt *rcpt, s
 	report(parcel, rcpt, fate, REPORT_FAILED, NOTIFY_FAILURE, true);
 }
 
+/* In notify mode the sender has said when he wants to hear of delay, unless we give up before. */
+static bool waits_for_time(const struct parcel *parcel)
+{
+	const struct queue_message *message = &parcel->part;
+
+	return message->deliver_by_ms != 0 && (message->flags & QUEUE_BY_RETURN) == 0 &&
+	       message->deliver_by_ms < message->expires_ms;
+}
+
 static void again(const struct parcel *parcel, const struct queue_rcpt *rcpt, struct fate *fate)
 {
 	const struct relay *relay = parcel->relay;
@@ -59,15 +68,14 @@ static void again(const struct parcel *parcel, const struct queue_rcpt *rcpt, st
 	}
 	fate->result = QUEUE_AGAIN;
 	fate->next_ms = decision.next_ms;
-	/* RFC 2852 §4.1.3: in notify mode the sender hears once that the time is over */
-	if (decision.warn || (by_over && !rcpt->warned)) {
-		fate->time_is_over = by_over && !rcpt->warned;
+	/* RFC 2852 §4.1.3: in notify mode the sender hears once that the time is over. That is the one warning, so none comes before it. */
+	if (!rcpt->warned && (by_over || (decision.warn && !waits_for_time(parcel)))) {
+		fate->time_is_over = by_over;
 		report(parcel, rcpt, fate, REPORT_DELAYED, NOTIFY_DELAY, true);
 		fate->warned = true;
 	}
-	/* In return mode the last try is when the time is over, not hours later. */
-	if ((parcel->part.flags & QUEUE_BY_RETURN) && parcel->part.deliver_by_ms > relay_clock_now(&relay->clock) &&
-	        fate->next_ms > parcel->part.deliver_by_ms)
+	/* There is a try when the time is over, in return mode the last one, and not hours later. */
+	if (parcel->part.deliver_by_ms > relay_clock_now(&relay->clock) && fate->next_ms > parcel->part.deliver_by_ms)
 		fate->next_ms = parcel->part.deliver_by_ms;
 }
 

@@ -202,6 +202,32 @@ static void begin(struct moment *at)
 	relay_clock_start(&at->clock);
 }
 
+/* RFC 4865: what was held back for a day is not late when a server puts it off for the first time. */
+static void held_back(void **state)
+{
+	struct queue_message message = { .created_ms = NOW - DAY, .expires_ms = NOW + 5 * DAY };
+	const struct queue_rcpt rcpt = { .attempts = 0 };
+	struct schedule_decision out;
+	struct moment at;
+
+	(void)state;
+	begin(&at);
+	schedule_decide(&schedule, &at.clock, &message, &rcpt, &out);
+	assert_true(out.warn);
+	(void)snprintf(message.future_release, sizeof(message.future_release), "for;86400");
+	schedule_decide(&schedule, &at.clock, &message, &rcpt, &out);
+	assert_false(out.warn);
+	message.created_ms -= 4 * HOUR;
+	message.expires_ms -= 4 * HOUR;
+	schedule_decide(&schedule, &at.clock, &message, &rcpt, &out);
+	assert_true(out.warn);
+	message.expires_ms = message.created_ms; /* the admin has made the time shorter meanwhile */
+	message.created_ms = NOW;
+	schedule_decide(&schedule, &at.clock, &message, &rcpt, &out);
+	assert_false(out.warn);
+	clock_set_for_test(-1, -1);
+}
+
 static struct schedule_decision decide(const struct moment *at, int64_t created, unsigned attempts, bool warned)
 {
 	const struct queue_message message = { .created_ms = created, .expires_ms = created + 5 * DAY };
@@ -392,6 +418,16 @@ static void by_time(void **state)
 	parcel->part.recipients[0].warned = true;
 	settle(parcel, 0, &outcome);
 	assert_false(parcel->fates[0].report || parcel->fates[0].time_is_over);
+	/* In notify mode the usual warning does not take the place of the one at the time that the sender gave; there is a try then. */
+	parcel->part.recipients[0].warned = false;
+	parcel->part.created_ms = NOW - 5 * HOUR;
+	parcel->part.deliver_by_ms = NOW + 5000;
+	settle(parcel, 0, &outcome);
+	assert_false(parcel->fates[0].report || parcel->fates[0].warned);
+	assert_int_equal(parcel->fates[0].next_ms, NOW + 5000);
+	parcel->part.deliver_by_ms = parcel->part.expires_ms; /* it is given up before: then it is as ever */
+	settle(parcel, 0, &outcome);
+	assert_true(parcel->fates[0].report && parcel->fates[0].warned && !parcel->fates[0].time_is_over);
 	/* handed on to a server that does not keep the time: the sender hears of it, unless it wants to hear nothing */
 	outcome_set(&outcome, OUTCOME_DONE, "2.0.0", "ok");
 	settle(parcel, 0, &outcome);
@@ -503,6 +539,7 @@ int main(void)
 		cmocka_unit_test(jump_back),
 		cmocka_unit_test(tellings),
 		cmocka_unit_test(by_time),
+		cmocka_unit_test(held_back),
 		cmocka_unit_test(split),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(ids),
