@@ -204,7 +204,8 @@ struct taking {
 	struct queue_message **out;
 	size_t max, count;
 	size_t recipients_left;
-	bool full; /* one that is not among them had to be left */
+	bool full;  /* one that is not among them had to be left */
+	bool plain; /* without octets */
 };
 
 static char *copy_octets(sqlite3_stmt *rows, uint64_t size)
@@ -253,7 +254,7 @@ static bool new_message(struct taking *taking, int64_t id, struct queue_message 
 	if (message == NULL)
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
 	ok = queue_fill_message(taking->queue->reader, id, message, &found, err) &&
-	     (!found || keep_octets(taking->queue->reader, message, err));
+	     (!found || taking->plain || keep_octets(taking->queue->reader, message, err));
 	if (!ok || !found) {
 		queue_message_free(&message);
 		return ok;
@@ -346,25 +347,38 @@ static bool take_lanes(struct taking *taking, const char *domain, int64_t now_ms
 	return ok && step != STEP_FAILED;
 }
 
+static bool take_at_once(struct taking *taking, const char *domain, int64_t now_ms, struct error *err)
+{
+	bool ok;
+
+	if (!queue_begin_read(taking->queue, err))
+		return false;
+	ok = take_lanes(taking, domain, now_ms, err);
+	queue_end_read(taking->queue);
+	for (size_t i = 0; !ok && i < taking->count; i++)
+		queue_message_free(&taking->out[i]);
+	return ok;
+}
+
+/* Octets that cannot be read are the trouble of their message alone: the others for that domain go on. */
 bool queue_take(struct queue *queue, const char *domain, int64_t now_ms, bool (*skip)(void *arg, int64_t recipient_id),
         void *arg, struct queue_message **out, size_t max_messages, size_t max_recipients, size_t *count,
         struct error *err)
 {
-	struct taking taking = { .queue = queue,
+	struct taking first = { .queue = queue,
 		.skip = skip,
 		.arg = arg,
 		.out = out,
 		.max = max_messages,
 		.recipients_left = max_recipients };
-	bool ok;
+	struct taking taking = first;
+	bool ok = take_at_once(&taking, domain, now_ms, err);
 
-	*count = 0;
-	if (!queue_begin_read(queue, err))
-		return false;
-	ok = take_lanes(&taking, domain, now_ms, err);
-	queue_end_read(queue);
-	for (size_t i = 0; !ok && i < taking.count; i++)
-		queue_message_free(&out[i]);
+	if (!ok && (err->code == ERR_DAMAGED || err->code == ERR_IO)) {
+		taking = first;
+		taking.plain = true;
+		ok = take_at_once(&taking, domain, now_ms, err);
+	}
 	*count = ok ? taking.count : 0;
 	return ok;
 }

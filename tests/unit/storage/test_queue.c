@@ -2,6 +2,7 @@
 #include "queue_fixture.h"
 
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,7 +269,6 @@ static void test_read(void **state)
 	}
 }
 
-/* A file stays while one recipient does; several messages go in one transaction. */
 /* Small ones come with their octets, until there are too many of them in memory. */
 static void test_octets_in_memory(void **state)
 {
@@ -314,6 +314,65 @@ static void test_octets_in_memory(void **state)
 	give_back(&taken);
 }
 
+/* The file, as it is on the disk: what a sector that has gone bad leaves of the pages of one body. */
+static void damage_body(struct site *site, char filler)
+{
+	static char file[1024 * 1024];
+	char path[128], wanted[64];
+	size_t size, damaged = 0;
+	struct error err;
+	sqlite3 *handle;
+	FILE *stream;
+
+	queue_close(&site->queue);
+	snprintf(path, sizeof(path), "%s/queue.db", site->fixture->dir);
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(handle);
+	memset(wanted, filler, sizeof(wanted));
+	stream = fopen(path, "r+");
+	assert_non_null(stream);
+	size = fread(file, 1, sizeof(file), stream);
+	for (size_t page = 0; page + 4096 <= size; page += 4096)
+		if (memcmp(file + page + 2000, wanted, sizeof(wanted)) == 0 &&
+		        memcmp(file + page + 4, wanted, 4) == 0) {
+			memset(file + page, 0xff, 4); /* which page comes next: none that there is */
+			damaged++;
+		}
+	assert_true(damaged > 0);
+	rewind(stream);
+	assert_int_equal(fwrite(file, 1, size, stream), size);
+	fclose(stream);
+	assert_true(queue_open(site->fixture->dir, &site->queue, &err));
+}
+
+/* What cannot be read keeps back no other message. */
+static void test_damaged_body(void **state)
+{
+	struct site *site = *state;
+	struct taken taken;
+	struct error err;
+	char octets[64];
+	size_t got;
+
+	add(site, "t0", "a@one.test");
+	assert_int_equal(
+	        add_spec(site,
+	                &(struct spec) { .trace = "t1", .addresses = "b@one.test", .created_ms = NOW, .size = 12000 }),
+	        ERR_NONE);
+	add(site, "t2", "c@one.test");
+	damage_body(site, 'x');
+	taken = take(site, "one.test", NOW, 10);
+	assert_int_equal(taken.count, 3);
+	assert_null(taken.list[1]->octets);
+	assert_true(queue_read(site->queue, taken.list[0]->id, 0, octets, sizeof(octets), &got, &err));
+	assert_false(queue_read(site->queue, taken.list[1]->id, 0, octets, sizeof(octets), &got, &err));
+	assert_int_equal(err.code, ERR_DAMAGED);
+	assert_true(queue_read(site->queue, taken.list[2]->id, 0, octets, sizeof(octets), &got, &err));
+	give_back(&taken);
+}
+
+/* A file stays while one recipient does; several messages go in one transaction. */
 static void test_reports(void **state)
 {
 	struct site *site = *state;
@@ -513,6 +572,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_recipients, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_read, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_octets_in_memory, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_body, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_reports, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_watch, queue_setup, queue_teardown),
