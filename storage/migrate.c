@@ -99,6 +99,14 @@ static bool step_up(struct database *database, int64_t version, struct error *er
 	return true;
 }
 
+static bool is_too_new(const struct database *database, int64_t version, struct error *err)
+{
+	error_set(err, ERR_UNSUPPORTED, "the data are of a newer version of Posthouse, and this one cannot read them");
+	snprintf(err->detail, sizeof(err->detail), "%.180s has version %lld, known is %d", database->path,
+	        (long long)version, database->kind->version);
+	return false;
+}
+
 bool database_migrate(struct database *database, bool create, struct error *err)
 {
 	int64_t version, id, tables;
@@ -112,8 +120,7 @@ bool database_migrate(struct database *database, bool create, struct error *err)
 	if (version > 0 && (uint32_t)id != database->kind->application_id)
 		return error_detail(err, ERR_DAMAGED, "%.200s is a file of another kind", database->path);
 	if (version < 0 || version > database->kind->version)
-		return error_detail(
-		        err, ERR_UNSUPPORTED, "%.200s has version %lld", database->path, (long long)version);
+		return is_too_new(database, version, err);
 	if (version == 0 && !start_file(database, err))
 		return false;
 	return step_up(database, version, err);

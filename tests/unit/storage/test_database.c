@@ -86,6 +86,7 @@ static void test_migration(void **state)
 	database_close(&database);
 	assert_false(database_open(path, &version_1, false, &database, &err)); /* newer than the program */
 	assert_int_equal(err.code, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.reason, "newer version"));
 	assert_false(database_open(path, &other_kind, false, &database, &err));
 	assert_int_equal(err.code, ERR_DAMAGED);
 	remove_dir(dir);

@@ -1,6 +1,8 @@
 /* storage/queue.h: in, out, again; what is due. The admin's side: test_queue_admin.c. */
 #include "queue_fixture.h"
 
+#include "storage/schema.h"
+
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -372,6 +374,47 @@ static void test_damaged_body(void **state)
 	give_back(&taken);
 }
 
+/* A queue of version 1, with mail in it, goes on; what it was is kept. */
+static void test_old_version(void **state)
+{
+	static const char mail[] =
+	        "INSERT INTO message VALUES (5, 't1', 's@here.test', '', 'm', 0, 0, 0, 0, 1, 1900000000000, 0, 5);"
+	        "INSERT INTO body VALUES (5, x'616263', x'6465', NULL, 2);"
+	        "INSERT INTO lane VALUES (1, 'one.test', 0, 1);"
+	        "INSERT INTO recipient VALUES (5 << 14, 1, 0, 1, 0, 'a@one.test', 0, '', '', 0, zeroblob(16), 0, 0, '');";
+	struct site *site = *state;
+	char path[128], kept[160];
+	struct taken taken;
+	struct error err;
+	sqlite3 *handle;
+
+	queue_close(&site->queue);
+	snprintf(path, sizeof(path), "%s/queue.db", site->fixture->dir);
+	for (int i = 0; i < 3; i++) {
+		static const char *const ends[] = { "", "-wal", "-shm" };
+
+		snprintf(kept, sizeof(kept), "%s%s", path, ends[i]);
+		assert_int_equal(unlink(kept), 0);
+	}
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, schema_queue_1, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, mail, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(handle);
+	assert_true(queue_open(site->fixture->dir, &site->queue, &err));
+	snprintf(kept, sizeof(kept), "%s.v1", path);
+	assert_int_equal(access(kept, R_OK), 0);
+	taken = take(site, "one.test", NOW, 10);
+	assert_int_equal(taken.count, 1);
+	assert_string_equal(taken.list[0]->future_release, "");
+	assert_memory_equal(taken.list[0]->octets, "abcde", 5);
+	give_back(&taken);
+	add(site, "t2", "b@one.test");
+	take_is(site, "one.test", NOW, 10, "t1(a@one.test) t2(b@one.test)");
+	finish(site, "a@one.test", QUEUE_DONE, 0, "");
+	check_is(site, false, "");
+}
+
 /* A file stays while one recipient does; several messages go in one transaction. */
 static void test_reports(void **state)
 {
@@ -573,6 +616,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_octets_in_memory, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_body, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_old_version, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_reports, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_watch, queue_setup, queue_teardown),
