@@ -9,7 +9,8 @@
 zone.settings() are the keys of a site that asks it: [dns] forward and trust_anchor. A name that was not added does not exist (NXDOMAIN). A test may
 add names of its own at any time: that they were not there is not remembered (TTL 0), and each name has a fence behind it, so that the proof that
 something below it is not there says nothing about what comes next in the zone (a validator uses such proofs for what they cover, RFC 8198).
-For the same reason ask for names that shall not exist below "gone" alone. What is there is remembered for TTL seconds.
+For the same reason ask for names that shall not exist below "gone" alone, which is there itself: else the proof for them would begin at the
+last name of "example". (TTL 0 is remembered all the same until the second is over.) What is there is remembered for TTL seconds.
 """
 import os
 import re
@@ -102,7 +103,7 @@ class Zone:
 
     def write_all(self):
         self.serial += 1
-        root = ["ns. A 127.0.0.1", *self.lines, *sorted({f'zzz.{line.split()[0]} TXT "fence"' for line in [*self.lines, "gone."]})]
+        root = ["ns. A 127.0.0.1", 'gone. TXT "fence"', *self.lines, *sorted({f'zzz.{line.split()[0]} TXT "fence"' for line in [*self.lines, "gone."]})]
         for name, (lines, kind, forge) in self.children.items():
             root.append(f"{name}. NS ns.")
             label, _, rest = name.partition(".")
