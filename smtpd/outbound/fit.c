@@ -77,6 +77,5 @@ bool fit_refuses(const struct parcel *parcel, const struct client_offer *offer, 
 
 bool fit_needs_conversion(const struct parcel *parcel, const struct client_offer *offer)
 {
-	return (parcel->eight_bit && !offer->eight_bit_mime) ||
-	       (parcel->binary && !(offer->chunking && offer->binarymime)) || (parcel->smtputf8 && !offer->smtputf8);
+	return (parcel->eight_bit && !offer->eight_bit_mime) || (parcel->smtputf8 && !offer->smtputf8);
 }
