@@ -16,7 +16,7 @@
 #define OP_ID_LEN          16
 #define BATCH_OPS_MAX      100000
 #define BATCH_KEYWORDS_MAX 1000 /* named by one operation */
-#define OP_ID_KEEP_DAYS    7
+#define OP_ID_KEEP_DAYS    40   /* a message may be held for 28 (RFC 4865), with a copy in Sent */
 
 struct batch;
 struct message_summary; /* message/summary.h */

@@ -305,6 +305,9 @@ static void on_queued_sent(struct worker_job *job)
 	delivery_finish(part->delivery);
 }
 
+_Static_assert(
+        (int64_t)OP_ID_KEEP_DAYS * 86400 > SMTP_HOLD_MAX, "the copy filed now is known when the relay comes to it");
+
 /* Clients that do not know of it put their own copy there right after the 250: what is there by then can be recognised (imapd). */
 void parts_file_queued_sent(struct delivery *delivery)
 {

@@ -414,6 +414,23 @@ static void test_operation_ids(void **state)
 	assert_clean(fixture);
 }
 
+/* RFC 4865: what may be held for 28 days is still known then, also when others were noted meanwhile; and nothing for ever. */
+static void test_operation_ids_are_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t mono = clock_mono_ms(), wall = clock_wall_ms(), day = 86400000;
+
+	clock_set_for_test(mono, wall);
+	assert_false(append_with_op(fixture, "sixteen octets.1", true));
+	clock_set_for_test(mono, wall + 28 * day);
+	assert_false(append_with_op(fixture, "sixteen octets.2", true));
+	assert_true(append_with_op(fixture, "sixteen octets.1", false));
+	clock_set_for_test(mono, wall + (OP_ID_KEEP_DAYS + 1) * day);
+	assert_false(append_with_op(fixture, "sixteen octets.3", true));
+	assert_false(append_with_op(fixture, "sixteen octets.1", false));
+	clock_set_for_test(-1, -1);
+}
+
 static void test_expect(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1075,6 +1092,7 @@ int main(void)
 		TEST(test_quota),
 		TEST(test_group),
 		TEST(test_operation_ids),
+		TEST(test_operation_ids_are_kept),
 		TEST(test_expect),
 		TEST(test_mailboxes),
 		TEST(test_any_case),
