@@ -190,10 +190,12 @@ struct queue_outcome {
 bool queue_finish(struct queue *queue, const struct queue_outcome *outcomes, size_t outcome_count,
         struct queue_entry **reports, size_t report_count, struct error *err);
 
-/* The relay's ear: a datagram socket (run/relay.sock) on which queue_add, queue_retry, queue_release ... say that there is work. -1 and
- * *err. queue_watch_next(): one hint taken; false: none waits. Does not block; loop's thread. */
+/* The relay's ear: a datagram socket (run/relay.sock) on which queue_add, queue_retry, queue_release ... say that there is work, and queue_hold,
+ * queue_drop and queue_reroute that what was taken and is not being sent yet must be taken again: it may be somebody's mail that the admin has stopped.
+ * -1 and *err. queue_watch_next(): one hint taken. Does not block; loop's thread. */
+enum queue_hint { QUEUE_HINT_NONE, QUEUE_HINT_WORK, QUEUE_HINT_CHANGED };
 int queue_watch(const char *data_dir, struct error *err);
-bool queue_watch_next(int fd);
+enum queue_hint queue_watch_next(int fd);
 
 /* Bodies in queue/ that no row names (a crash between file and row): removed when older than a day. Once at start. */
 bool queue_tidy(struct queue *queue, int64_t now_ms, struct error *err);

@@ -185,6 +185,6 @@ bool queue_add(struct queue *queue, struct queue_entry **entries, size_t count, 
 		queue_unlink(queue, names, count);
 	free(names);
 	if (ok)
-		queue_tell(queue);
+		queue_tell(queue, QUEUE_HINT_WORK);
 	return ok;
 }

@@ -257,6 +257,7 @@ struct admin_change {
 	int64_t now_ms;
 	struct span domain;
 	bool drops;
+	bool stops;   /* what the relay has taken may not go as it would */
 	bool is_hint; /* need not be durable: it would come about by itself */
 };
 
@@ -386,7 +387,7 @@ static bool change_all(struct queue *queue, const struct queue_filter *filter, c
 	}
 	free(run.ids.ids);
 	if (*changed > 0)
-		queue_tell(queue);
+		queue_tell(queue, what->stops ? QUEUE_HINT_CHANGED : QUEUE_HINT_WORK);
 	return ok;
 }
 
@@ -408,7 +409,7 @@ bool queue_retry(
 
 bool queue_hold(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err)
 {
-	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_HOLD };
+	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_HOLD, .stops = true };
 
 	return change_all(queue, filter, &what, changed, err);
 }
@@ -423,7 +424,9 @@ bool queue_release(
 
 bool queue_drop(struct queue *queue, const struct queue_filter *filter, uint64_t *changed, struct error *err)
 {
-	const struct admin_change what = { .apply = apply_update, .statement = QUEUE_RCPT_DONE, .drops = true };
+	const struct admin_change what = {
+		.apply = apply_update, .statement = QUEUE_RCPT_DONE, .drops = true, .stops = true
+	};
 
 	return change_all(queue, filter, &what, changed, err);
 }
@@ -431,7 +434,7 @@ bool queue_drop(struct queue *queue, const struct queue_filter *filter, uint64_t
 bool queue_reroute(struct queue *queue, const struct queue_filter *filter, struct span domain, uint64_t *changed,
         struct error *err)
 {
-	const struct admin_change what = { .apply = apply_move, .domain = domain };
+	const struct admin_change what = { .apply = apply_move, .domain = domain, .stops = true };
 	size_t at;
 
 	if (domain.len == 0 || domain.len > QUEUE_DOMAIN_MAX || span_find(domain, '\0', &at)) {

@@ -100,6 +100,6 @@ bool queue_finish(struct queue *queue, const struct queue_outcome *outcomes, siz
 	ok = finish_with_names(queue, &finish, names, err);
 	free(names);
 	if (ok && report_count > 0)
-		queue_tell(queue);
+		queue_tell(queue, QUEUE_HINT_WORK);
 	return ok;
 }

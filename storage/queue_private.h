@@ -77,6 +77,6 @@ bool queue_fill_message(
 bool queue_begin_read(struct queue *queue, struct error *err); /* takes the lock */
 void queue_end_read(struct queue *queue);
 
-void queue_tell(struct queue *queue); /* queue_watch.c */
+void queue_tell(struct queue *queue, enum queue_hint hint); /* queue_watch.c */
 
 #endif

@@ -1,17 +1,22 @@
-/* "There is work", told to the relay: an empty datagram to run/relay.sock. A hint that is lost costs nothing but the time until the relay
- * looks by itself: it wakes up for the next attempt that it knows of. */
+/* "There is work", told to the relay: a datagram of one octet to run/relay.sock. A hint that is lost costs nothing but the time until the relay
+ * looks by itself: it wakes up for the next attempt that it knows of. That something was changed is worth some patience. */
 #include "storage/queue_private.h"
 
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RELAY_SOCKET "relay.sock"
+#define RELAY_SOCKET  "relay.sock"
+#define CHANGED       'c'
+#define WORK          'q'
+#define ROOM_TRIES    100 /* for a place among the hints that wait: the relay takes them many times a second */
+#define ROOM_PAUSE_MS 10
 
 /* sun_path is short and data directories may be deep, so the socket is reached through the directory's descriptor. */
 static void address_of(int dir, struct sockaddr_un *address)
@@ -28,20 +33,31 @@ static int open_run(const char *data_dir)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-void queue_tell(struct queue *queue)
+static void send_hint(const struct queue *queue, enum queue_hint hint)
 {
+	char octet = hint == QUEUE_HINT_CHANGED ? CHANGED : WORK;
+	unsigned tries = hint == QUEUE_HINT_CHANGED ? ROOM_TRIES : 0;
 	struct sockaddr_un address;
+
+	address_of(queue->run_dir, &address);
+	while (sendto(queue->tell_socket, &octet, sizeof(octet), MSG_DONTWAIT | MSG_NOSIGNAL,
+	               (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno != EAGAIN || tries-- == 0)
+			return; /* full: hints are waiting; nobody there: it looks when it starts */
+		(void)poll(NULL, 0, ROOM_PAUSE_MS);
+	}
+}
+
+void queue_tell(struct queue *queue, enum queue_hint hint)
+{
 
 	pthread_mutex_lock(&queue->tell_mutex);
 	if (queue->run_dir < 0)
 		queue->run_dir = open_run(queue->data_dir);
 	if (queue->tell_socket < 0)
 		queue->tell_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (queue->run_dir >= 0 && queue->tell_socket >= 0) {
-		address_of(queue->run_dir, &address);
-		(void)sendto(queue->tell_socket, "q", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&address,
-		        sizeof(address)); /* full: hints are waiting; nobody there: it looks when it starts */
-	}
+	if (queue->run_dir >= 0 && queue->tell_socket >= 0)
+		send_hint(queue, hint);
 	pthread_mutex_unlock(&queue->tell_mutex);
 }
 
@@ -81,9 +97,11 @@ int queue_watch(const char *data_dir, struct error *err)
 	return fd;
 }
 
-bool queue_watch_next(int fd)
+enum queue_hint queue_watch_next(int fd)
 {
-	char hint;
+	char hint = WORK;
 
-	return recv(fd, &hint, sizeof(hint), MSG_DONTWAIT) >= 0;
+	if (recv(fd, &hint, sizeof(hint), MSG_DONTWAIT) < 0)
+		return QUEUE_HINT_NONE;
+	return hint == CHANGED ? QUEUE_HINT_CHANGED : QUEUE_HINT_WORK;
 }

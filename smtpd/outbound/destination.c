@@ -234,8 +234,13 @@ static void on_taken(struct worker_job *job)
 	if ((!full || destination->error.code != ERR_NONE) &&
 	        destination->take_after_ms < destination->used_ms + RELAY_TAKE_AGAIN_MS)
 		destination->take_after_ms = destination->used_ms + RELAY_TAKE_AGAIN_MS;
+	destination->more = destination->more || destination->stale;
 	for (size_t i = 0; i < destination->taken_count; i++)
-		take_in(destination, destination->taken[i], destination->sender_domains[i]);
+		if (destination->stale)
+			queue_message_free(&destination->taken[i]);
+		else
+			take_in(destination, destination->taken[i], destination->sender_domains[i]);
+	destination->stale = false;
 	forget_gone(destination);
 	free(destination->taken);
 	free(destination->sender_domains);
@@ -296,4 +301,17 @@ void destination_wake(struct destination *destination)
 {
 	destination->more = true;
 	destination_take(destination);
+}
+
+void destination_withdraw(struct destination *destination)
+{
+	bool any = destination->taking;
+
+	destination->stale = destination->taking;
+	for (struct lane *lane = destination->lanes; lane != NULL; lane = lane->next) {
+		any = any || lane->waiting.first != NULL;
+		lane_drop_waiting(lane);
+	}
+	if (any)
+		destination_wake(destination);
 }

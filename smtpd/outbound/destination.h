@@ -21,6 +21,7 @@ struct destination {
 	size_t take_size;
 	/* a take */
 	bool taking;
+	bool stale; /* what it brings may have been changed since: it is asked for again */
 	struct worker_job job;
 	struct queue_message **taken;
 	char (*sender_domains)[QUEUE_DOMAIN_MAX + 1]; /* beside: of a route "from:...", or "" */
@@ -35,6 +36,8 @@ struct destination *destination_new(struct relay *relay, const char *domain);
 void destination_free(struct destination **destination); /* nothing is in memory */
 bool destination_is_idle(const struct destination *destination);
 void destination_wake(struct destination *destination); /* something is due */
+void destination_withdraw(
+        struct destination *destination);               /* what is not being sent yet is taken again, as it is now */
 void destination_take(struct destination *destination); /* if there is more and room for it */
 size_t destination_waiting(const struct destination *destination);
 /* The row may be taken again. */

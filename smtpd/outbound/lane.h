@@ -68,7 +68,7 @@ bool lane_strike(struct lane *lane, struct parcel *parcel, const struct outcome 
 void lane_closed_after(struct lane *lane, unsigned messages); /* a session, by the server, when the next one came */
 bool lane_session_is_full(const struct lane *lane, unsigned messages);
 void lane_session_done(struct lane *lane); /* one that was full */
-void lane_drop_waiting(struct lane *lane); /* the relay ends: they stay in the queue */
+void lane_drop_waiting(struct lane *lane); /* the relay ends, or they were changed: they stay in the queue */
 unsigned lane_flags(const struct queue_message *message);
 
 #endif

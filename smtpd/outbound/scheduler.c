@@ -196,16 +196,29 @@ void scheduler_look_in(struct scheduler *scheduler, int64_t ms)
 		look_at(scheduler, ms);
 }
 
+/* An admin has held, dropped or rerouted something: of what is in memory, nothing that is not being sent goes on as it was. */
+static void withdraw(struct scheduler *scheduler)
+{
+	for (size_t i = 0; i < SCHEDULER_BUCKETS; i++)
+		for (struct destination *it = scheduler->buckets[i]; it != NULL; it = it->next)
+			destination_withdraw(it);
+}
+
 static void on_hint(uv_poll_t *poll, int status, int events)
 {
 	struct scheduler *scheduler = container_of(poll, struct scheduler, ear);
-	unsigned count = 0;
+	enum queue_hint hint = QUEUE_HINT_WORK;
+	bool changed = false;
 
 	(void)events;
 	if (status < 0)
 		return; /* the look each RELAY_LOOK_MAX_MS remains */
-	while (count < HINTS_MAX && queue_watch_next(scheduler->ear_fd))
-		count++;
+	for (unsigned count = 0; count < HINTS_MAX && hint != QUEUE_HINT_NONE; count++) {
+		hint = queue_watch_next(scheduler->ear_fd);
+		changed = changed || hint == QUEUE_HINT_CHANGED;
+	}
+	if (changed && !scheduler->draining)
+		withdraw(scheduler);
 	(void)uv_poll_stop(poll); /* the look that follows sees what further hints would tell */
 	scheduler_look(scheduler);
 }

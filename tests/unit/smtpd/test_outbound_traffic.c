@@ -239,11 +239,13 @@ bool queue_finish(struct queue *queue, const struct queue_outcome *outcomes, siz
 	return true;
 }
 
-bool queue_watch_next(int fd)
+enum queue_hint queue_watch_next(int fd)
 {
 	char byte;
 
-	return recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
+	if (recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
+		return QUEUE_HINT_NONE;
+	return byte == 'c' ? QUEUE_HINT_CHANGED : QUEUE_HINT_WORK;
 }
 
 /* --- the worker pool: jobs run when the test says so ------------------------------------------------------------------------ */
@@ -916,6 +918,21 @@ static void count_rows(const char *prefix, unsigned *gone, unsigned *twice, unsi
 	}
 }
 
+/* --- an admin ---------------------------------------------------------------------------------------------------------------------- */
+
+static void say(char what)
+{
+	assert_int_equal(send(ear[1], &what, 1, 0), 1);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void set_next(int64_t next_ms)
+{
+	for (size_t i = 0; i < row_count; i++)
+		rows[i].next_ms = next_ms;
+	say(next_ms == INT64_MAX ? 'c' : 'q');
+}
+
 /* --- the tests --------------------------------------------------------------------------------------------------------------------- */
 
 static void hint(void)
@@ -1546,6 +1563,55 @@ static void drained_and_not_written(void **state)
 	assert_true(ended && rows[0].gone && far->quits == 1);
 }
 
+/* What is held while it waits in memory for a place, or is just being taken, does not go before it is released. */
+static void held_while_it_waits(void **state)
+{
+	struct far *far = add_far("tardy.test", FAR_TARDY);
+	unsigned taken;
+
+	(void)state;
+	settings.connections_per_destination = 1;
+	for (int i = 0; i < 20; i++)
+		add_rows("tardy.test", 1);
+	run_for(5000);
+	taken = far->taken;
+	assert_in_range(taken, 1, 5);
+	assert_true(relay.under_way.count > 3);
+	set_next(INT64_MAX);
+	run_for(30000);
+	assert_in_range(far->taken, taken, taken + 1); /* the one that was being sent */
+	assert_int_equal(relay.under_way.count, 0);
+	set_next(clock_wall_ms());
+	run_for(60000);
+	for (size_t i = 0; i < row_count; i++)
+		assert_int_equal(rows[i].delivered, 1);
+}
+
+static void held_while_it_is_taken(void **state)
+{
+	struct far *far = add_far("good.test", FAR_GOOD);
+	struct worker_job *take;
+
+	(void)state;
+	run_for(100);
+	add_rows("good.test", 5);
+	say('q');
+	fire(&relay.scheduler->look_timer);
+	run_jobs(); /* the look; now the take waits for a thread */
+	assert_non_null(jobs);
+	take = jobs;
+	jobs = NULL;
+	jobs_end = &jobs;
+	take->run(take);
+	set_next(INT64_MAX);
+	take->done(take);
+	run_for(5000);
+	assert_int_equal(far->taken, 0);
+	set_next(clock_wall_ms());
+	run_for(5000);
+	assert_int_equal(far->taken, 5);
+}
+
 static void drained(void **state)
 {
 	struct far *far = add_far("slow.test", FAR_SLOW);
@@ -1595,6 +1661,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(closed_and_not_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(never_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(drained_and_not_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_while_it_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_while_it_is_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(drained, setup, teardown),
 	};
 

@@ -490,12 +490,12 @@ static void test_refused(void **state)
 	check_is(site, false, "");
 }
 
-static bool is_told(int fd)
+static enum queue_hint what_is_told(int fd)
 {
-	bool told = false;
+	enum queue_hint hint, told = QUEUE_HINT_NONE;
 
-	while (queue_watch_next(fd))
-		told = true;
+	while ((hint = queue_watch_next(fd)) != QUEUE_HINT_NONE)
+		told = hint > told ? hint : told;
 	return told;
 }
 
@@ -511,13 +511,17 @@ static void test_watch(void **state)
 	add(site, "t0", "a@one.test"); /* nobody listens yet */
 	fd = queue_watch(site->fixture->dir, &err);
 	assert_true(fd >= 0);
-	assert_false(is_told(fd));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_NONE);
 	add(site, "t1", "a@one.test");
-	assert_true(is_told(fd));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_WORK);
 	assert_int_equal(add_spec(site, &held), ERR_NONE);
-	(void)is_told(fd);
+	(void)what_is_told(fd);
 	assert_true(queue_release(site->queue, &all, NOW, &changed, &err));
-	assert_true(is_told(fd));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_WORK);
+	assert_true(queue_hold(site->queue, &all, &changed, &err));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_CHANGED);
+	assert_true(queue_release(site->queue, &all, NOW, &changed, &err));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_WORK);
 	close(fd);
 	fd = queue_watch(site->fixture->dir, &err); /* the relay was started again */
 	assert_true(fd >= 0);
@@ -525,7 +529,11 @@ static void test_watch(void **state)
 		assert_true(queue_retry(site->queue, &all, NOW, &changed, &err));
 		assert_int_equal(changed, 3);
 	}
-	assert_true(is_told(fd));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_WORK);
+	assert_true(queue_reroute(site->queue, &all, SPAN("two.test"), &changed, &err));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_CHANGED);
+	assert_true(queue_drop(site->queue, &all, &changed, &err));
+	assert_int_equal(what_is_told(fd), QUEUE_HINT_CHANGED);
 	close(fd);
 }
 
