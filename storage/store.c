@@ -121,7 +121,7 @@ static bool stamp_of(const struct store *store, int64_t account_id, const char *
 	return true;
 }
 
-/* Commits go into the write-ahead log, until the last who has the file open puts them into it and removes the log. */
+/* Commits go into the write-ahead log, which stays beside the file: the file itself changes at checkpoints. */
 uint64_t store_account_stamp(const struct store *store, int64_t account_id)
 {
 	uint64_t stamp = 0;

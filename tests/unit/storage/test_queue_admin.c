@@ -87,7 +87,7 @@ static void test_filters(void **state)
 		{ { .held = -1, .recipient = SPAN("@") }, "" },
 		{ { .held = -1, .recipient = SPAN("%") }, "" },
 		{ { .held = -1, .older_than_ms = NOW }, "c@two.test!" },
-		{ { .held = -1, .tried = true }, "b@two.test+" },
+		{ { .held = -1, .tried = true }, "b@two.test+" }, /* see also test_waits_for_another() */
 		{ { .held = 0, .trace = SPAN("t1"), .sender = SPAN("@here.test"), .recipient = SPAN("@two.test") },
 		        "b@two.test+" },
 		{ { .held = 1, .trace = SPAN("t1") }, "" },
@@ -107,6 +107,17 @@ static void test_filters(void **state)
 	list_is(site, &all, 0, 0, "");
 	assert_true(queue_list(site->queue, &all, 0, 10, note_row, &listing, &err));
 	assert_int_equal(listing.count, 2);
+}
+
+/* Who came while a server was known to be down was never tried, and is not in an undo time: ETRN and reroute mean it too. */
+static void test_waits_for_another(void **state)
+{
+	const struct queue_filter tried = { .held = -1, .tried = true };
+	struct site *site = *state;
+
+	fill(site);
+	finish(site, "a@one.test", QUEUE_UNDONE, NOW + MINUTE, "no answer from mx.one.test");
+	list_is(site, &tried, 0, UINT64_MAX, "a@one.test+ b@two.test+");
 }
 
 static void test_counts(void **state)
@@ -216,15 +227,14 @@ static void test_reroute(void **state)
 	check_is(site, false, "");
 }
 
-/* More than one transaction's worth. */
-static void test_pieces(void **state)
+/* More than is read at once. */
+static void test_long_list(void **state)
 {
 	const struct queue_filter all = { .held = -1 };
 	struct listing listing = { .stop_after = 0 };
 	struct site *site = *state;
 	char trace[16], addresses[300 * 12] = "";
 	struct error err;
-	uint64_t changed;
 
 	for (int i = 0; i < 250; i++)
 		put_text(addresses, sizeof(addresses), "%su%d@t.test", i == 0 ? "" : " ", i);
@@ -234,12 +244,6 @@ static void test_pieces(void **state)
 	}
 	assert_true(queue_list(site->queue, &all, 1000, UINT64_MAX, note_row, &listing, &err));
 	assert_int_equal(listing.count, 250);
-	assert_true(queue_hold(site->queue, &all, &changed, &err));
-	assert_int_equal(changed, 1250);
-	assert_true(queue_drop(site->queue, &all, &changed, &err));
-	assert_int_equal(changed, 1250);
-	all_is(site, "");
-	check_is(site, false, "");
 }
 
 static enum error_code may(struct site *site, const char *addresses, int64_t now)
@@ -526,21 +530,85 @@ static void test_progress(void **state)
 	assert_int_equal(told, 0);
 }
 
+struct pieces {
+	unsigned count;
+	uint64_t last;
+};
+
+static void note_piece(void *arg, uint64_t changed)
+{
+	struct pieces *pieces = arg;
+
+	assert_true(changed > pieces->last);
+	pieces->last = changed;
+	pieces->count++;
+}
+
+static void many_are(struct site *site, uint64_t recipients, uint64_t held)
+{
+	struct queue_counts counts;
+	struct error err;
+
+	assert_true(queue_count(site->queue, NOW, &counts, &err));
+	assert_int_equal(counts.recipients, recipients);
+	assert_int_equal(counts.held, held);
+	assert_int_equal(counts.due, recipients - held);
+	check_is(site, false, "");
+}
+
+/* More than a transaction takes: each once, messages that lie across two of them too. */
+static void test_pieces(void **state)
+{
+	enum { MESSAGES = 21, EACH = 300, ALL = MESSAGES * EACH, PIECES = 4 };
+	const struct queue_filter all = { .held = -1 };
+	struct site *site = *state;
+	static char addresses[EACH * 16];
+	struct pieces pieces = { 0, 0 };
+	uint64_t changed;
+	struct error err;
+	char trace[16];
+
+	for (int i = 0; i < EACH; i++)
+		put_text(addresses, sizeof(addresses), "%su%d@%d.test", i == 0 ? "" : " ", i, i % 7);
+	for (int i = 0; i < MESSAGES; i++) {
+		snprintf(trace, sizeof(trace), "t%d", i);
+		add(site, trace, addresses);
+	}
+	queue_show_progress(site->queue, note_piece, &pieces);
+	assert_true(queue_hold(site->queue, &all, &changed, &err));
+	assert_int_equal(changed, ALL);
+	assert_int_equal(pieces.last, ALL);
+	assert_int_equal(pieces.count, PIECES);
+	queue_show_progress(site->queue, NULL, NULL);
+	many_are(site, ALL, ALL);
+	assert_true(queue_release(site->queue, &all, NOW, &changed, &err));
+	assert_int_equal(changed, ALL);
+	many_are(site, ALL, 0);
+	assert_true(queue_drop(
+	        site->queue, &(struct queue_filter) { .held = -1, .recipient = SPAN("@3.test") }, &changed, &err));
+	assert_int_equal(changed, MESSAGES * (EACH / 7 + (EACH % 7 > 3)));
+	many_are(site, ALL - changed, 0);
+	assert_true(queue_drop(site->queue, &all, &changed, &err));
+	many_are(site, 0, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_filters, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_waits_for_another, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_counts, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_changes, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_found, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_reroute, queue_setup, queue_teardown),
-		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_long_list, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_limits_when_added, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_known_is_bounded, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_damages, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_files, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_retry_of_what_is_due, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_progress, queue_setup, queue_teardown),
 	};
 
