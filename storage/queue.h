@@ -174,9 +174,9 @@ bool queue_read(struct queue *queue, int64_t message_id, uint64_t offset, void *
         struct error *err);
 
 enum queue_result {
-	QUEUE_DONE,   /* delivered, relayed, failed or expired: the recipient goes */
-	QUEUE_AGAIN,  /* next_attempt_ms, reply; attempts + 1 */
-	QUEUE_UNDONE, /* not tried (shutdown, no connection was free): as it was, next_attempt_ms as given */
+	QUEUE_DONE,  /* delivered, relayed, failed or expired: the recipient goes */
+	QUEUE_AGAIN, /* next_attempt_ms, reply; attempts + 1 */
+	QUEUE_UNDONE, /* not tried: next_attempt_ms, and reply says what it waits for: the failure of another's attempt */
 };
 struct queue_outcome {
 	int64_t recipient_id;
@@ -208,7 +208,7 @@ struct queue_filter {
 	        sender; /* exactly, or "@domain", or ".domain" (all below it); empty: any. "<>" for the null sender */
 	struct span recipient; /* the same */
 	int held;              /* -1: any, 0: waiting, 1: held */
-	bool tried;            /* only those that were tried before: ETRN may not end somebody's undo time */
+	bool tried; /* only those that were, or wait because of others that were: ETRN may not end an undo time */
 	int64_t older_than_ms; /* created before; 0: any */
 };
 struct queue_row {

@@ -33,7 +33,7 @@ static bool apply_outcome(
 		gone->found += found ? 1 : 0;
 		return !found || id_list_add(&change->messages, outcome->recipient_id >> QUEUE_NUMBER_BITS, err);
 	case QUEUE_AGAIN: return queue_touch(change, QUEUE_RCPT_AGAIN, values, 4, &found, err);
-	case QUEUE_UNDONE: return queue_touch(change, QUEUE_RCPT_UNDONE, values, 3, &found, err);
+	case QUEUE_UNDONE: return queue_touch(change, QUEUE_RCPT_UNDONE, values, 4, &found, err);
 	}
 	return error_set(err, ERR_INTERNAL, "no such result");
 }

@@ -11,12 +11,12 @@
 #define QUEUE_RCPT_COLUMNS                                                                                             \
 	"recipient_id, kind, address, account_id, folder, orcpt, notify, op_id, attempts, next_attempt, warned, held, reply "
 
-/* ?1 after this recipient, ?2 up to this one, ?3 held or -1, ?4 attempts at least; ?5 ?6 ?7 how, address, its domain;
+/* ?1 after this recipient, ?2 up to this one, ?3 held or -1, ?4 attempts at least, or it waits for another's; ?5 ?6 ?7 how, address, its domain;
  * (".one.test": those below it); ?8 is the message looked at, ?9 ?10 how, sender, ?11 created before or 0; ?12 ?13 limit and offset.
  * how: 0 any, 1 exactly, 2 ends with. The message is not read when nothing is asked of it. */
 #define QUEUE_FIND_SQL                                                                                                 \
 	"SELECT recipient_id FROM recipient WHERE recipient_id > ?1 AND recipient_id <= ?2 "                           \
-	"AND (?3 < 0 OR held = ?3) AND attempts >= ?4 "                                                                \
+	"AND (?3 < 0 OR held = ?3) AND (attempts >= ?4 OR reply <> '') "                                               \
 	"AND CASE ?5 WHEN 0 THEN 1 WHEN 1 THEN address = ?6 COLLATE NOCASE "                                           \
 	"ELSE substr(address, -length(?6)) = ?6 COLLATE NOCASE OR "                                                    \
 	"lane_id IN (SELECT lane_id FROM lane WHERE domain = ?7 "                                                      \
@@ -73,7 +73,7 @@
 	X(QUEUE_RCPT_DONE, "DELETE FROM recipient WHERE recipient_id = ? RETURNING lane_id")                           \
 	X(QUEUE_RCPT_AGAIN, "UPDATE recipient SET attempts = attempts + 1, next_attempt = ?2, "                        \
 	                    "warned = max(warned, ?3), reply = ?4 WHERE recipient_id = ?1 RETURNING lane_id")          \
-	X(QUEUE_RCPT_UNDONE, "UPDATE recipient SET next_attempt = ?2, warned = max(warned, ?3) "                       \
+	X(QUEUE_RCPT_UNDONE, "UPDATE recipient SET next_attempt = ?2, warned = max(warned, ?3), reply = ?4 "           \
 	                     "WHERE recipient_id = ?1 RETURNING lane_id")                                              \
 	X(QUEUE_RCPT_RETRY, "UPDATE recipient SET next_attempt = ?2 "                                                  \
 	                    "WHERE recipient_id = ?1 AND held = 0 AND next_attempt > ?2 RETURNING lane_id")            \

@@ -114,7 +114,7 @@ static void put_off(struct lane *lane, struct parcel *parcel)
 	struct relay *relay = lane->destination->relay;
 	int64_t wait = lane->retry_at_ms - clock_mono_ms() + random_below(UNDONE_SPREAD_MS);
 
-	settle_undone(parcel, relay_clock_now(&relay->clock) + wait);
+	settle_undone(parcel, &lane->failure, relay_clock_now(&relay->clock) + wait);
 	finisher_add(relay->finisher, parcel);
 }
 

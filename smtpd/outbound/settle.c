@@ -1,7 +1,5 @@
 #include "smtpd/outbound/settle.h"
 
-#include <string.h>
-
 static bool may_report(const struct parcel *parcel, const struct queue_rcpt *rcpt)
 {
 	return parcel->part.sender[0] != '\0' && (parcel->part.flags & QUEUE_REPORT) == 0 && rcpt->kind != QUEUE_SENT &&
@@ -98,15 +96,17 @@ void settle_all(struct parcel *parcel, const struct outcome *outcome)
 		settle(parcel, i, outcome);
 }
 
-void settle_undone(struct parcel *parcel, int64_t next_ms)
+void settle_undone(struct parcel *parcel, const struct outcome *why, int64_t next_ms)
 {
 	for (size_t i = 0; i < parcel->part.recipient_count; i++) {
 		struct fate *fate = &parcel->fates[i];
 
-		memset(fate, 0, sizeof(*fate));
-		fate->settled = true;
-		fate->result = QUEUE_UNDONE;
-		fate->next_ms = next_ms;
-		fate->warned = parcel->part.recipients[i].warned;
+		*fate = (struct fate) {
+			.outcome = *why,
+			.settled = true,
+			.result = QUEUE_UNDONE,
+			.next_ms = next_ms,
+			.warned = parcel->part.recipients[i].warned,
+		};
 	}
 }

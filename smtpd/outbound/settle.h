@@ -10,7 +10,7 @@
 
 void settle(struct parcel *parcel, size_t recipient, const struct outcome *outcome);
 void settle_all(struct parcel *parcel, const struct outcome *outcome);
-/* Not tried: as it was, due at next_ms. */
-void settle_undone(struct parcel *parcel, int64_t next_ms);
+/* Not tried because of `why`, the failure of another message's attempt: due at next_ms. */
+void settle_undone(struct parcel *parcel, const struct outcome *why, int64_t next_ms);
 
 #endif

@@ -1198,6 +1198,7 @@ static void down_and_up(void **state)
 	add_rows("down.test", 1); /* new mail does not try again at once ... */
 	run_for(2000);
 	assert_int_equal(rows[500].attempts, 0);
+	assert_string_equal(rows[500].reply, rows[499].reply); /* and what it waits for can be seen */
 	assert_true(rows[500].next_ms > clock_wall_ms());
 	rows[3].next_ms = clock_wall_ms(); /* ... what an admin wants tried now is tried */
 	far->kind = FAR_GOOD;
