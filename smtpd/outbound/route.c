@@ -543,13 +543,17 @@ static void on_policy(void *arg, const struct sts_policy *policy)
 		advance(query);
 }
 
-/* What the admin says of TLS goes first. */
-static void ask_policy(struct route_query *query, const char *domain)
+/* What the admin says of TLS goes first. False: no memory, and that is the answer, as in take_policy(). */
+static bool ask_policy(struct route_query *query, const char *domain)
 {
 	struct router *router = query->router;
 
-	if (router->parts.sts != NULL && override_of(query) == TLS_LEVEL_UNSAID)
-		query->sts = sts_find(router->parts.sts, domain, on_policy, query);
+	if (router->parts.sts == NULL || override_of(query) != TLS_LEVEL_UNSAID)
+		return true;
+	query->sts = sts_find(router->parts.sts, domain, on_policy, query);
+	if (query->sts == NULL)
+		fail(query, ERR_TEMPORARY, "4.3.0", "out of memory");
+	return query->sts != NULL;
 }
 
 static void ask_mx(struct route_query *query)
@@ -561,7 +565,7 @@ static void ask_mx(struct route_query *query)
 		fail(query, ERR_TEMPORARY, "4.4.3", "DNS cannot be asked now");
 		return;
 	}
-	ask_policy(query, query->domain);
+	(void)ask_policy(query, query->domain);
 }
 
 /* --- the admin's routes ------------------------------------------------------------------------------------------ */
@@ -601,9 +605,8 @@ static void on_found(struct worker_job *job)
 			fail_of(query, is_by_admin(query) ? ERR_TEMPORARY : ERR_BAD_VALUE,
 			        is_by_admin(query) ? "4.3.5" : "5.1.2", "not an address that mail can go to", host);
 	} else if (one_host(query, host, true)) {
-		if (query->route.kind == ROUTE_SMTP)
-			ask_policy(query, host); /* RFC 8461 §3.4: the smart host's own */
-		advance(query);
+		if (query->route.kind != ROUTE_SMTP || ask_policy(query, host)) /* RFC 8461 §3.4: its own */
+			advance(query);
 	}
 }
 

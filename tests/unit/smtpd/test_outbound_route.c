@@ -320,6 +320,7 @@ struct sts_find {
 	bool has_policy, never;
 };
 static struct sts_find *finding;
+static bool no_memory_for_sts;
 
 struct sts_find *sts_find(struct sts_finder *finder, const char *domain, sts_found *done, void *arg)
 {
@@ -328,6 +329,8 @@ struct sts_find *sts_find(struct sts_finder *finder, const char *domain, sts_fou
 	char text[200];
 
 	(void)finder;
+	if (no_memory_for_sts)
+		return NULL;
 	finding = calloc(1, sizeof(*finding));
 	assert_non_null(finding);
 	finding->done = done;
@@ -651,6 +654,20 @@ static void by_admin(void **state)
 	routes_fail = false;
 }
 
+/* No memory is no way around a policy. */
+static void policy_unknown(void **state)
+{
+	const struct route smart = { .kind = ROUTE_SMTP, .host = "stssmart.test" };
+
+	(void)state;
+	no_memory_for_sts = true;
+	assert_int_equal(find("sts.test", 0)->code, ERR_TEMPORARY);
+	admin_route = &smart;
+	assert_int_equal(find("plain.test", 0)->code, ERR_TEMPORARY);
+	admin_route = NULL;
+	no_memory_for_sts = false;
+}
+
 /* Whoever keeps DNS silent for long enough gets no mail around DANE; others are not held up. */
 static void no_time(void **state)
 {
@@ -746,6 +763,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(too_much, setup, teardown),
 		cmocka_unit_test_setup_teardown(shuffled, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_admin, setup, teardown),
+		cmocka_unit_test_setup_teardown(policy_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(loops, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled, setup, teardown),
