@@ -266,7 +266,8 @@ enum exit_code cmd_queue_drop(struct cli *cli)
 	return run(cli, 0, &change);
 }
 
-/* What failed on the old way has waited for it: it is due at once on the new one. What was never tried keeps its time, which may be an undo time. */
+/* What failed on the old way, or waits because others failed there, is due at once on the new one. What else waits keeps its time: it is an undo
+ * time, or one that the sender gave. */
 static bool apply_reroute(
         const struct change *change, const struct queue_filter *filter, uint64_t *changed, struct error *err)
 {
