@@ -336,18 +336,6 @@ static void checkpoint_locked(struct database *database, int mode)
 	LOG(LOG_ERROR, "storage.checkpoint_failed", LOG_FAILURE(&err));
 }
 
-/* What is not durable at once may still be in memory after its COMMIT. Others see it already, so nobody knows what becomes of it. */
-static bool write_rest(struct database *database, struct error *err)
-{
-	int code = wal_vfs_end(database->handle, true);
-
-	if (code == SQLITE_OK)
-		return true;
-	database->distrusted = true;
-	database->unknown = true;
-	return database_failed(database, code, err);
-}
-
 bool database_commit(struct database *database, struct error *err)
 {
 	CHECK(database->writing);
@@ -364,12 +352,10 @@ bool database_commit(struct database *database, struct error *err)
 		end_writing(database);
 		return false;
 	}
-	if (!write_rest(database, err)) {
-		end_writing(database);
-		return false;
-	}
 	if (database->wal_pages >= database->checkpoint_at)
 		checkpoint_locked(database, SQLITE_CHECKPOINT_RESTART);
+	if (wal_vfs_end(database->handle, true) != SQLITE_OK) /* not after a sync: then nothing is left */
+		database->distrusted = true;
 	end_writing(database);
 	return true;
 }
