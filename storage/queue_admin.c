@@ -9,6 +9,8 @@
 /* Recipients in a transaction: neighbours, whose pages and lanes are then written once for many. It takes some 50 ms, and whoever waits for the
  * lock meanwhile has it before the next one. */
 #define CHANGE_PIECE 2000
+/* But to delete a body reads all its pages: some 20 ms for each MiB, of those that are in the rows. */
+#define DROP_OCTETS (4 * MIB)
 
 /* A filter in the form that QUEUE_FIND takes, see queue_sql.h. */
 struct finder {
@@ -332,8 +334,47 @@ struct admin_run {
 	bool started, more;
 };
 
+static bool add_size(struct database *database, int64_t message, uint64_t *octets, struct error *err)
+{
+	uint64_t size = 0;
+	sqlite3_stmt *rows;
+	enum step step;
+
+	if (!DATABASE_QUERY(database, QUEUE_MESSAGE_SIZE, &rows, err, V_INT(message)))
+		return false;
+	step = database_step(database, rows, err);
+	if (step == STEP_ROW)
+		size = (uint64_t)sqlite3_column_int64(rows, 0);
+	database_done(rows);
+	*octets +=
+	        size < STORE_INLINE_BODY_MAX ? size : STORE_INLINE_BODY_MAX; /* what is larger is a file, or nearly */
+	return step != STEP_FAILED;
+}
+
+/* What of the piece would be too much to delete is left for the next one. */
+static bool cut_piece(struct database *database, struct admin_run *run, struct error *err)
+{
+	uint64_t octets = 0;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < run->ids.count; i++) {
+		int64_t message = run->ids.ids[i] >> QUEUE_NUMBER_BITS;
+
+		if (i > 0 && message == run->ids.ids[i - 1] >> QUEUE_NUMBER_BITS)
+			continue;
+		ok = add_size(database, message, &octets, err);
+		if (ok && octets > DROP_OCTETS) {
+			run->more = run->more || i + 1 < run->ids.count;
+			run->ids.count = i + 1;
+			run->finder.values[AFTER] = V_INT(run->ids.ids[i]);
+		}
+	}
+	return ok;
+}
+
 /* Outside the write lock: whoever takes mail in does not wait while a long queue is looked through, and what finds nothing writes nothing. */
-static bool find_piece(struct queue *queue, const struct queue_filter *filter, struct admin_run *run, struct error *err)
+static bool find_piece(struct queue *queue, const struct queue_filter *filter, const struct admin_change *what,
+        struct admin_run *run, struct error *err)
 {
 	bool ok;
 
@@ -341,6 +382,8 @@ static bool find_piece(struct queue *queue, const struct queue_filter *filter, s
 		return false;
 	run->started = run->started || finder_init(&run->finder, queue->reader, filter, err);
 	ok = run->started && find_some(&run->finder, queue->reader, 0, CHANGE_PIECE, &run->ids, err);
+	run->more = ok && run->ids.count == CHANGE_PIECE;
+	ok = ok && (!what->drops || cut_piece(queue->reader, run, err));
 	queue_end_read(queue);
 	return ok;
 }
@@ -375,8 +418,7 @@ static bool change_all(struct queue *queue, const struct queue_filter *filter, c
 
 	*changed = 0;
 	while (ok && run.more) {
-		ok = find_piece(queue, filter, &run, err);
-		run.more = ok && run.ids.count == CHANGE_PIECE;
+		ok = find_piece(queue, filter, what, &run, err);
 		if (!ok || run.ids.count == 0)
 			break;
 		ok = change_piece(queue, what, &run, changed, err);

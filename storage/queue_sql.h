@@ -43,6 +43,7 @@
 	X(QUEUE_MESSAGE, "SELECT trace, sender, envid, header_id, ret, flags, priority, account_id, created, "         \
 	                 "expires, deliver_by, size, future_release FROM message WHERE message_id = ?")                \
 	X(QUEUE_MESSAGE_BY_TRACE, "SELECT message_id FROM message WHERE trace = ?")                                    \
+	X(QUEUE_MESSAGE_SIZE, "SELECT size FROM message WHERE message_id = ?")                                         \
 	X(QUEUE_MESSAGE_PRIORITY, "SELECT priority FROM message WHERE message_id = ?")                                 \
 	X(QUEUE_MESSAGE_DELETE, "DELETE FROM message WHERE message_id = ?")                                            \
 	X(QUEUE_BODY_NEW, "INSERT INTO body (message_id, prefix, bytes, file, length) VALUES (?, ?, ?, ?, ?)")         \

@@ -592,6 +592,35 @@ static void test_pieces(void **state)
 	many_are(site, 0, 0);
 }
 
+/* Nobody waits long for the lock while large messages are deleted. */
+static void test_pieces_of_large_ones(void **state)
+{
+	enum { MESSAGES = 150, SIZE = 60000, EACH = 4 * MIB / SIZE + 1 };
+	const struct queue_filter all = { .held = -1 };
+	struct pieces pieces = { 0, 0 };
+	struct site *site = *state;
+	uint64_t changed;
+	struct error err;
+	char trace[16];
+
+	for (int i = 0; i < MESSAGES; i++) {
+		snprintf(trace, sizeof(trace), "t%d", i);
+		assert_int_equal(add_spec(site, &(struct spec) { .trace = trace,
+		                                        .addresses = "a@1.test b@1.test",
+		                                        .created_ms = NOW,
+		                                        .size = SIZE }),
+		        ERR_NONE);
+	}
+	queue_show_progress(site->queue, note_piece, &pieces);
+	assert_true(queue_hold(site->queue, &all, &changed, &err));
+	assert_int_equal(pieces.count, 1);
+	pieces = (struct pieces) { 0, 0 };
+	assert_true(queue_drop(site->queue, &all, &changed, &err));
+	assert_int_equal(changed, 2 * MESSAGES);
+	assert_int_equal(pieces.count, (MESSAGES + EACH - 1) / EACH);
+	many_are(site, 0, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -609,6 +638,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_retry_of_what_is_due, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_pieces_of_large_ones, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_progress, queue_setup, queue_teardown),
 	};
 
