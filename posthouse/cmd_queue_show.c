@@ -190,6 +190,8 @@ static bool add_row(void *arg, const struct queue_row *row)
 {
 	struct shown *shown = arg;
 
+	if (shown->message != NULL && row->message->id != shown->message_id)
+		return false; /* a part of it, which can be shown by its own trace */
 	if (shown->message == NULL)
 		shown->message = describe_message(row->message);
 	shown->message_id = row->message->id;

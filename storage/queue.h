@@ -203,7 +203,7 @@ bool queue_tidy(struct queue *queue, int64_t now_ms, struct error *err);
 /* --- the admin's side --- */
 
 struct queue_filter {
-	struct span trace; /* one message; empty: any */
+	struct span trace; /* one message with its parts, TRACE-1 and so on: what aliases send on; empty: any */
 	struct span
 	        sender; /* exactly, or "@domain", or ".domain" (all below it); empty: any. "<>" for the null sender */
 	struct span recipient; /* the same */

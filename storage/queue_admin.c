@@ -14,12 +14,27 @@
 
 /* A filter in the form that QUEUE_FIND takes, see queue_sql.h. */
 struct finder {
-	struct value values[13];
+	struct value values[14];
 	char domain[1 + DOMAIN_MAX + 1]; /* "one.test", or ".one.test" for all below it */
 	bool nothing;                    /* it is known that nothing is found */
 };
 
-enum { AFTER, UP_TO, HELD, ATTEMPTS, RCPT_HOW, RCPT, RCPT_DOMAIN, MESSAGE_HOW, SENDER_HOW, SENDER, OLDER, LIMIT, SKIP };
+enum {
+	AFTER,
+	UP_TO,
+	HELD,
+	ATTEMPTS,
+	RCPT_HOW,
+	RCPT,
+	RCPT_DOMAIN,
+	MESSAGE_HOW,
+	SENDER_HOW,
+	SENDER,
+	OLDER,
+	LIMIT,
+	SKIP,
+	TRACE
+};
 enum { ANY, EXACTLY, ENDS_WITH };
 
 /* The address of a filter: "", "user@domain", "@domain", ".domain" or "<>". */
@@ -32,19 +47,21 @@ static int how_of(struct span *address)
 	return address->len > 0 && (address->ptr[0] == '@' || address->ptr[0] == '.') ? ENDS_WITH : EXACTLY;
 }
 
-static bool message_of(struct database *database, struct span trace, int64_t *id, bool *found, struct error *err)
+/* From the first to the last of a trace and its parts, TRACE-1 and so on; others may lie between. 0: there is none. */
+static bool messages_of(struct database *database, struct span trace, int64_t *first, int64_t *last, struct error *err)
 {
 	sqlite3_stmt *rows;
 	enum step step;
 
-	if (!DATABASE_QUERY(database, QUEUE_MESSAGE_BY_TRACE, &rows, err, V_TEXT(trace)))
+	if (!DATABASE_QUERY(database, QUEUE_MESSAGES_OF_TRACE, &rows, err, V_TEXT(trace)))
 		return false;
 	step = database_step(database, rows, err);
-	*found = step == STEP_ROW;
-	if (*found)
-		*id = sqlite3_column_int64(rows, 0);
+	if (step == STEP_ROW) {
+		*first = sqlite3_column_int64(rows, 0); /* NULL is 0 */
+		*last = sqlite3_column_int64(rows, 1);
+	}
 	database_done(rows);
-	return step != STEP_FAILED;
+	return step == STEP_ROW;
 }
 
 /* Recipients of a domain are found by it in any form, when it is one: also where the address has it in another. */
@@ -65,24 +82,24 @@ static bool finder_init(
 {
 	struct span sender = filter->sender, recipient = filter->recipient;
 	int sender_how = how_of(&sender), recipient_how = how_of(&recipient);
-	int64_t id = 0;
-	bool found = true;
+	int64_t first = 0, last = 0;
 
 	memset(finder, 0, sizeof(*finder));
-	if (filter->trace.len > 0 && !message_of(database, filter->trace, &id, &found, err))
+	if (filter->trace.len > 0 && !messages_of(database, filter->trace, &first, &last, err))
 		return false;
-	finder->nothing = !found;
-	finder->values[AFTER] = V_INT(id > 0 ? (id << QUEUE_NUMBER_BITS) - 1 : -1);
-	finder->values[UP_TO] = V_INT(id > 0 ? id << QUEUE_NUMBER_BITS | QUEUE_NUMBER_MASK : INT64_MAX);
+	finder->nothing = filter->trace.len > 0 && first == 0;
+	finder->values[AFTER] = V_INT(first > 0 ? (first << QUEUE_NUMBER_BITS) - 1 : -1);
+	finder->values[UP_TO] = V_INT(last > 0 ? last << QUEUE_NUMBER_BITS | QUEUE_NUMBER_MASK : INT64_MAX);
 	finder->values[HELD] = V_INT(filter->held);
 	finder->values[ATTEMPTS] = V_INT(filter->tried ? 1 : 0);
 	finder->values[RCPT_HOW] = V_INT(recipient_how);
 	finder->values[RCPT] = V_TEXT(recipient);
 	finder->values[RCPT_DOMAIN] = V_TEXT(lane_domain(finder, recipient));
-	finder->values[MESSAGE_HOW] = V_INT(sender_how != ANY || filter->older_than_ms > 0);
+	finder->values[MESSAGE_HOW] = V_INT(sender_how != ANY || filter->older_than_ms > 0 || first != last);
 	finder->values[SENDER_HOW] = V_INT(sender_how);
 	finder->values[SENDER] = V_TEXT(sender);
 	finder->values[OLDER] = V_INT(filter->older_than_ms);
+	finder->values[TRACE] = V_TEXT(filter->trace);
 	return true;
 }
 

@@ -23,7 +23,8 @@
 	"OR (substr(?7, 1, 1) = '.' AND substr(domain, -length(?7)) = ?7)) END "                                       \
 	"AND CASE ?8 WHEN 0 THEN 1 ELSE EXISTS (SELECT 1 FROM message WHERE message_id = recipient_id >> 14 "          \
 	"AND CASE ?9 WHEN 0 THEN 1 WHEN 1 THEN sender = ?10 COLLATE NOCASE "                                           \
-	"ELSE substr(sender, -length(?10)) = ?10 COLLATE NOCASE END AND (?11 = 0 OR created < ?11)) END "              \
+	"ELSE substr(sender, -length(?10)) = ?10 COLLATE NOCASE END AND (?11 = 0 OR created < ?11) "                   \
+	"AND (?14 = '' OR trace = ?14 OR (trace > ?14 || '-' AND trace < ?14 || '.'))) END "                           \
 	"ORDER BY recipient_id LIMIT ?12 OFFSET ?13"
 
 /* Nothing is looked at that is not counted: pages are counted whole, or neighbours in recipient_due. */
@@ -42,7 +43,8 @@
 	        "ON CONFLICT (trace) DO NOTHING")                                                                      \
 	X(QUEUE_MESSAGE, "SELECT trace, sender, envid, header_id, ret, flags, priority, account_id, created, "         \
 	                 "expires, deliver_by, size, future_release FROM message WHERE message_id = ?")                \
-	X(QUEUE_MESSAGE_BY_TRACE, "SELECT message_id FROM message WHERE trace = ?")                                    \
+	X(QUEUE_MESSAGES_OF_TRACE, "SELECT min(message_id), max(message_id) FROM message WHERE trace = ?1 "            \
+	                           "OR (trace > ?1 || '-' AND trace < ?1 || '.')")                                     \
 	X(QUEUE_MESSAGE_SIZE, "SELECT size FROM message WHERE message_id = ?")                                         \
 	X(QUEUE_MESSAGE_PRIORITY, "SELECT priority FROM message WHERE message_id = ?")                                 \
 	X(QUEUE_MESSAGE_DELETE, "DELETE FROM message WHERE message_id = ?")                                            \

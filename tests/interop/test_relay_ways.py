@@ -1,6 +1,7 @@
 """The ways of a message that are not "one user, one MX": smart hosts, LMTP, forwarding with SRS, here and there at once, Sent, undo, limits
 (RFC 4954, RFC 2033, RFC 6409; design.md)."""
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -273,6 +274,20 @@ def test_undo(world, user):
     assert [t.mark for t in far.wait()] == [mark]
     world.gone("y@undo.example", "x@undo.example")
     assert len(far.taken) == 1
+
+
+def test_undo_takes_back_what_an_alias_sends_on(world, user):
+    """It is a message of its own, named after the one that was handed in."""
+    options(world, user, "--undo", "1h")
+    far = world.domain("sent-on.example")
+    world.site.posthouse("alias", "add", "on@example.test", "x@sent-on.example")
+    world.send("on@example.test", "y@sent-on.example", user=user)
+    assert {row["trace"] for row in json.loads(world.site.posthouse("queue", "list", world.trace, "--json"))["recipients"]} == {
+        world.trace, f"{world.trace}-1"}
+    assert "y@sent-on.example" in world.site.posthouse("queue", "show", world.trace)
+    assert "2 recipients dropped" in world.site.posthouse("queue", "drop", world.trace)
+    world.gone("x@sent-on.example", "y@sent-on.example")
+    assert not far.taken
 
 
 def in_sent(world, user):

@@ -109,6 +109,34 @@ static void test_filters(void **state)
 	assert_int_equal(listing.count, 2);
 }
 
+/* What an alias sends on of t1 is t1-1, t1-2; they go with it, and what lies between or is named alike does not. */
+static void test_parts(void **state)
+{
+	const struct spec specs[] = {
+		{ "t1-1", "a@one.test", .created_ms = NOW },
+		{ "t10", "b@one.test", .created_ms = NOW },
+		{ "t1", "c@one.test d@two.test", .created_ms = NOW },
+		{ "t2-1", "e@one.test", .created_ms = NOW },
+		{ "t1-2", "f@two.test", .created_ms = NOW },
+	};
+	const struct queue_filter whole = { .held = -1, .trace = SPAN("t1") };
+	const struct queue_filter part = { .held = -1, .trace = SPAN("t1-1") };
+	const struct queue_filter at_two = { .held = -1, .trace = SPAN("t1"), .recipient = SPAN("@two.test") };
+	struct site *site = *state;
+	struct error err;
+	uint64_t changed;
+
+	for (size_t i = 0; i < ARRAY_LEN(specs); i++)
+		assert_int_equal(add_spec(site, &specs[i]), ERR_NONE);
+	list_is(site, &whole, 0, UINT64_MAX, "a@one.test c@one.test d@two.test f@two.test");
+	list_is(site, &whole, 1, 2, "c@one.test d@two.test");
+	list_is(site, &part, 0, UINT64_MAX, "a@one.test");
+	list_is(site, &at_two, 0, UINT64_MAX, "d@two.test f@two.test");
+	assert_true(queue_drop(site->queue, &whole, &changed, &err));
+	assert_int_equal(changed, 4);
+	all_is(site, "b@one.test e@one.test");
+}
+
 /* Who came while a server was known to be down was never tried, and is not in an undo time: ETRN and reroute mean it too. */
 static void test_waits_for_another(void **state)
 {
@@ -625,6 +653,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_filters, queue_setup, queue_teardown),
+		cmocka_unit_test_setup_teardown(test_parts, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_waits_for_another, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_counts, queue_setup, queue_teardown),
 		cmocka_unit_test_setup_teardown(test_changes, queue_setup, queue_teardown),
