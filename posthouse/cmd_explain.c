@@ -79,8 +79,8 @@ static void note_envelope(json_t *story, const struct event *event)
 		(void)json_object_set_new(story, "message_id", text_of(event->message_id));
 	if (event->sender.len > 0 || (event->kind == EVENT_RECEIVED && json_is_null(json_object_get(story, "sender"))))
 		(void)json_object_set_new(story, "sender", text_of(event->sender));
-	if (event->recipient.len > 0 && json_array_size(recipients) < QUEUE_RECIPIENTS_MAX &&
-	        !knows(recipients, event->recipient))
+	if (event->recipient.len > 0 && event->kind != EVENT_REPORT && /* that one is of another message */
+	        json_array_size(recipients) < QUEUE_RECIPIENTS_MAX && !knows(recipients, event->recipient))
 		(void)json_array_append_new(recipients, text_of(event->recipient));
 }
 

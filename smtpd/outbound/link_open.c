@@ -229,8 +229,10 @@ static void start_client(struct link *link, struct conn *conn)
 	const struct route_result *route = link->route->result;
 	bool by_route = route->has_route && route->route.kind != ROUTE_MX;
 	const struct route_host *to = link->to;
-	/* RFC 7672 §3.2.2: the base domain, the host, and the domain that DNSSEC led from, are what a certificate under usage 2 may be for */
-	const char *names[] = { to->name, to->tlsa_base, link->lane->destination->domain };
+	/* RFC 7672 §3.2.2: the base domain, the host, the domain that DNSSEC led from, and where its alias led, are what a certificate under usage 2
+	 * may be for */
+	const char *names[] = { to->name, to->tlsa_base, link->lane->destination->domain, route->next_hop };
+	size_t dane_names = by_route ? 2 : route->next_hop[0] == '\0' ? 3 : 4;
 	struct client_settings settings = {
 		.hostname = link->relay->settings->hostname,
 		.lmtp = by_route && route->route.kind == ROUTE_LMTP,
@@ -241,7 +243,7 @@ static void start_client(struct link *link, struct conn *conn)
 			.server_name = is_no_name(to->name) ? NULL : to->level == TLS_LEVEL_DANE ? to->tlsa_base : to->name,
 			.verify = verify_of(to->level),
 			.names = names,
-			.name_count = to->level != TLS_LEVEL_DANE ? 1 : by_route ? 2 : 3,
+			.name_count = to->level != TLS_LEVEL_DANE ? 1 : dane_names,
 			.tlsa = to->tlsa,
 			.tlsa_count = to->tlsa_count,
 		},

@@ -318,6 +318,7 @@ static void finish(struct route_query *query)
 		if (put_host(query, &query->hosts[i], &hosts[result.host_count], &left))
 			result.host_count++;
 	result.hosts = hosts;
+	(void)snprintf(result.next_hop, sizeof(result.next_hop), "%s", query->next_hop);
 	result.sts_testing = query->policy != NULL && query->policy->mode == STS_TESTING;
 	if (result.host_count == 0)
 		fail_empty(query, &left);
@@ -494,6 +495,8 @@ static void take_mx(struct route_query *query, const struct dns_answer *mx)
 			count++;
 	}
 	sort_hosts(list, count);
+	if (mx->secure && strcasecmp(mx->canonical, query->domain) != 0)
+		(void)snprintf(query->next_hop, sizeof(query->next_hop), "%s", mx->canonical);
 	for (size_t i = 0; i < count && query->host_count < ROUTE_HOSTS_MAX; i++) {
 		struct host_query *host = add_host(query, list[i].host, list[i].preference, mx->secure);
 

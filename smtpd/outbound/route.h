@@ -41,6 +41,8 @@ struct route_result {
 	const struct route_host *hosts;
 	size_t host_count;
 	bool sts_testing; /* RFC 8461 §5: failures are noted, mail goes */
+	/* RFC 7672 §3.2.2: where a secure alias of the domain led, whose MX these are: a name for a certificate under usage 2; "": no alias */
+	char next_hop[DNS_NAME_MAX + 1];
 };
 /* For who wants to keep it: one block of memory; NULL: out of memory. */
 struct route_result *route_result_copy(const struct route_result *result);

@@ -54,6 +54,7 @@ struct route_query {
 	struct error error; /* of the job */
 	struct dns_query *mx;
 	bool implicit_mx;
+	char next_hop[DNS_NAME_MAX + 1]; /* of the result */
 	struct sts_find *sts;
 	struct sts_policy *policy; /* NULL: none */
 	struct host_query *hosts;  /* in the order to try them */

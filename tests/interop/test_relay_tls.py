@@ -80,14 +80,15 @@ def test_old_tls_is_not_spoken_but_mail_goes(world):
 
 # --- DANE
 
-@pytest.mark.parametrize("usage", ["3 1 1", "2 0 1"])
-def test_dane_with_the_right_certificate(world, usage):
-    """No certificate authority is asked: nobody trusts this one."""
+@pytest.mark.parametrize("usage, to", [("3 1 1", "{}"), ("2 0 1", "mx.{}"), ("2 0 1", "{}"), ("2 0 1", "alias.{}")])
+def test_dane_with_the_right_certificate(world, usage, to):
+    """No certificate authority is asked: nobody trusts this one. Under usage 2 it is for the host, the domain, or the alias that led there
+    (RFC 7672 §3.2.2)."""
     import hashlib
     import subprocess
 
-    name = f"dane-{usage[0]}.example"
-    certificate, key = world.certificate(f"mx.{name}", ca=world.other_ca)
+    name = f"{to.replace('.', '-').format('dane')}-{usage[0]}.example"
+    certificate, key = world.certificate(to.format(name), ca=world.other_ca)
     record = tlsa(certificate)
     if usage != "3 1 1":
         der = subprocess.run(["openssl", "x509", "-in", world.other_ca.cert, "-outform", "DER"], check=True, capture_output=True).stdout
@@ -96,7 +97,9 @@ def test_dane_with_the_right_certificate(world, usage):
         chain.write_bytes(certificate.read_bytes() + world.other_ca.cert.read_bytes())
         certificate = chain
     far = world.domain(name, certificate=(certificate, key), records=dane(world, name, record))
-    world.send(f"x@{name}")
+    world.zone.add(f"alias.{name}. CNAME {name}.")
+    world.zone.publish()
+    world.send(f"x@alias.{name}" if usage != "3 1 1" else f"x@{name}")
     assert far.wait()[0].tls
 
 

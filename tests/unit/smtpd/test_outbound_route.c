@@ -99,6 +99,8 @@ static const struct row rows[] = {
 	{ "n.test", DNS_A, "192.0.2.14", false, DNS_OK, "unsigned.test" },
 	{ "n.test", DNS_CNAME, "unsigned.test", true, DNS_OK, NULL },
 	{ "alias8.test", DNS_MX, "10 j.test", false, DNS_OK, NULL }, /* the MX is not secure */
+	{ "moved.test", DNS_MX, "10 h.test", true, DNS_OK, "target.test" },
+	{ "moved2.test", DNS_MX, "10 h.test", false, DNS_OK, "target.test" },
 	{ "sts.test", DNS_MX, "10 a.test", false, DNS_OK, NULL },
 	{ "sts.test", DNS_MX, "20 b.test", false, DNS_OK, NULL },
 	{ "ststest.test", DNS_MX, "10 b.test", false, DNS_OK, NULL },
@@ -527,6 +529,9 @@ static void details(void **state)
 	assert_int_equal(it->hosts[0].tlsa_count, 1);
 	assert_int_equal(it->hosts[0].tlsa[0].len, 35);
 	assert_true(it->hosts[0].secure);
+	assert_string_equal(it->next_hop, "");
+	assert_string_equal(find("moved.test", 0)->next_hop, "target.test"); /* RFC 7672 §3.2.2 */
+	assert_string_equal(find("moved2.test", 0)->next_hop, "");
 	it = find("alias2.test", 0);
 	assert_string_equal(it->hosts[0].tlsa_base, "i.test"); /* ... or the name itself */
 	it = find("alias3.test", 0);
