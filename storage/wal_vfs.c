@@ -46,16 +46,17 @@ static int write_real(struct wal_file *wal, const void *bytes, int len, sqlite3_
 }
 
 /* A flush of what lies within a file is one write to the disk; of what makes it longer also the file system's journal, two to three times as long. So
- * the file grows by zeros ahead of what is written: as much again as there is. No frame begins with zeros, so they end the WAL for whoever
- * recovers it. That there is no room for them is no failure. */
+ * the file grows by zeros before it is written beyond its end: as much again as there is. No frame begins with zeros, so they end the WAL for
+ * whoever recovers it. Before, because a failure after the frame that commits would leave open whether that counts. That there is no room for
+ * them is no failure. */
 static void grow_ahead(struct wal_file *wal, sqlite3_int64 end)
 {
 	static const char zeros[AHEAD_MIN];
 	sqlite3_int64 until;
 
-	if (end <= wal->size || wal->real->pMethods->xFileSize(wal->real, &wal->size) != SQLITE_OK || end < wal->size)
+	if (end <= wal->size || wal->real->pMethods->xFileSize(wal->real, &wal->size) != SQLITE_OK || end <= wal->size)
 		return;
-	until = wal->size + (wal->size < AHEAD_MIN ? AHEAD_MIN : wal->size > AHEAD_MAX ? AHEAD_MAX : wal->size);
+	until = end + (end < AHEAD_MIN ? AHEAD_MIN : end > AHEAD_MAX ? AHEAD_MAX : end);
 	while (wal->size < until &&
 	        wal->real->pMethods->xWrite(wal->real, zeros, sizeof(zeros), wal->size) == SQLITE_OK)
 		wal->size += (sqlite3_int64)sizeof(zeros);
@@ -66,11 +67,10 @@ static int hand_on(struct wal_file *wal)
 	int code = SQLITE_OK;
 
 	if (wal->len > 0) {
-		code = write_real(wal, wal->collected, wal->len, wal->at);
 		if (wal->at == 0) /* begun anew, perhaps after somebody has cut it */
 			wal->size = 0;
-		if (code == SQLITE_OK)
-			grow_ahead(wal, wal->at + wal->len);
+		grow_ahead(wal, wal->at + wal->len);
+		code = write_real(wal, wal->collected, wal->len, wal->at);
 	}
 	drop(wal);
 	return code;
