@@ -90,6 +90,11 @@ void tls_client_free(struct tls_client **client)
 	*client = NULL;
 }
 
+X509_STORE *tls_client_authorities(const struct tls_client *client)
+{
+	return SSL_CTX_get_cert_store(client->ctx);
+}
+
 /* --- TLSA records ---------------------------------------------------------------------------------------------- */
 
 static bool parses(const struct dns_tlsa *tlsa)

@@ -114,9 +114,7 @@ static bool open_store(void *arg, struct error *err)
 	        !directory_open(dir, &relay->directory, err) || !queue_open(dir, &relay->queue, err) ||
 	        !relay_store_open(dir, &relay->routes, err) ||
 	        !event_log_open(dir, true, settings->explain.keep_days, &relay->events, err) ||
-	        !tls_client_new(
-	                settings->relay.ca_file[0] != '\0' ? settings->relay.ca_file : NULL, &relay->tls, err) ||
-	        !sts_fetcher_new(settings->relay.ca_file, &relay->fetcher, err))
+	        !tls_client_new(settings->relay.ca_file[0] != '\0' ? settings->relay.ca_file : NULL, &relay->tls, err))
 		return false;
 	program->ear_fd = queue_watch(dir, err);
 	return program->ear_fd >= 0;
@@ -131,21 +129,31 @@ static bool start_dns(struct relay *relay, const struct settings *settings, stru
 
 	return dns_new(relay->loop, &dns, &relay->dns, err) &&
 	       sources_new(relay->loop, relay->dns, span_of(settings->relay.source_addresses),
-	               settings->server.hostname, &relay->sources, err) &&
-	       sts_fetcher_start(relay->fetcher, relay->loop, relay->dns, relay->settings->sts_port, err);
+	               settings->server.hostname, &relay->sources, err);
 }
 
 static bool start_sts(struct relay *relay, struct error *err)
 {
-	const struct sts_finder_parts parts = {
+	const struct sts_fetcher_parts fetcher = {
+		.loop = relay->loop,
+		.dns = relay->dns,
+		.pool = relay->pool,
+		.tls = relay->tls,
+		.port = relay->settings->sts_port,
+	};
+	struct sts_finder_parts parts = {
 		.loop = relay->loop,
 		.pool = relay->pool,
 		.dns = relay->dns,
 		.store = relay->routes,
-		.fetcher = relay->fetcher,
 	};
 
-	return !relay->settings->mta_sts || sts_finder_new(&parts, &relay->sts, err);
+	if (!relay->settings->mta_sts)
+		return true;
+	if (!sts_fetcher_new(&fetcher, &relay->fetcher, err))
+		return false;
+	parts.fetcher = relay->fetcher;
+	return sts_finder_new(&parts, &relay->sts, err);
 }
 
 static bool start_router(struct relay *relay, struct error *err)

@@ -2,11 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "net/tls_client.h"
+#include "smtpd/outbound/sts_curl.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +13,24 @@
 #define URL_MAX     (STS_FETCH_HOST_MAX + 64)
 #define RESOLVE_MAX (STS_FETCH_HOST_MAX + STS_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3) + 16)
 #define CONTENT     "text/plain"
-#define CA_DEFAULT  "/etc/ssl/certs/ca-certificates.crt"
 
 struct sts_fetcher {
-	uv_loop_t *loop;
-	struct dns *dns;
-	CURLM *multi;
+	struct sts_fetcher_parts parts;
 	X509_STORE *authorities;
 	uv_timer_t timer;
-	bool started;
-	unsigned port;
-	unsigned count; /* fetches under way */
+	bool stopped;
+	struct sts_fetch *fetches; /* under way */
+	unsigned count;            /* of them */
+	struct sts_curl curl;
+	CURLM *multi; /* NULL: libcurl is not loaded */
+	struct worker_job job;
+	bool in_job;
+	struct error job_error;
 };
 
 struct sts_fetch {
 	struct sts_fetcher *fetcher;
+	struct sts_fetch *next;
 	sts_fetch_done *done;
 	void *arg;
 	char host[STS_FETCH_HOST_MAX]; /* "mta-sts.example.net" */
@@ -36,6 +38,7 @@ struct sts_fetch {
 	unsigned waiting; /* answers of DNS */
 	char addresses[STS_ADDRESSES_MAX][INET6_ADDRSTRLEN + 3];
 	size_t address_count;
+	bool parked; /* until libcurl is loaded */
 	CURL *easy;
 	struct curl_slist *resolve;
 	struct buffer body;
@@ -59,15 +62,22 @@ static void on_later_closed(uv_handle_t *handle)
 
 static void fetch_free(struct sts_fetch *fetch)
 {
+	struct sts_fetcher *fetcher = fetch->fetcher;
+	struct sts_fetch **at = &fetcher->fetches;
+
+	while (*at != fetch)
+		at = &(*at)->next;
+	*at = fetch->next;
+	fetcher->count--;
 	dns_cancel(&fetch->queries[0]);
 	dns_cancel(&fetch->queries[1]);
 	if (fetch->easy != NULL) {
-		(void)curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
-		curl_easy_cleanup(fetch->easy);
+		(void)fetcher->curl.multi_remove_handle(fetcher->multi, fetch->easy);
+		fetcher->curl.easy_cleanup(fetch->easy);
 	}
-	curl_slist_free_all(fetch->resolve);
+	if (fetch->resolve != NULL)
+		fetcher->curl.slist_free_all(fetch->resolve);
 	buffer_free(&fetch->body);
-	fetch->fetcher->count--;
 	uv_close((uv_handle_t *)&fetch->later, on_later_closed);
 }
 
@@ -126,14 +136,15 @@ static bool is_plain_text(const char *type)
 
 static void judge(struct sts_fetch *fetch, CURLcode code)
 {
+	const struct sts_curl *curl = &fetch->fetcher->curl;
 	long status = 0;
 	char *type = NULL, text[160];
 
-	(void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type);
+	(void)curl->easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl->easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type);
 	if (code != CURLE_OK) {
 		(void)snprintf(
-		        text, sizeof(text), "%.90s", fetch->why[0] != '\0' ? fetch->why : curl_easy_strerror(code));
+		        text, sizeof(text), "%.90s", fetch->why[0] != '\0' ? fetch->why : curl->easy_strerror(code));
 		fetch_fail(fetch, code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_CLOSED, text);
 	} else if (status != 200) {
 		(void)snprintf(text, sizeof(text), "HTTP status %ld", status);
@@ -150,13 +161,13 @@ static void take_finished(struct sts_fetcher *fetcher)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
+	while ((message = fetcher->curl.multi_info_read(fetcher->multi, &left)) != NULL) {
 		struct sts_fetch *fetch = NULL;
 		CURLcode code = message->data.result;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
+		(void)fetcher->curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
 		judge(fetch, code);
 	}
 }
@@ -173,7 +184,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		flags |= CURL_CSELECT_IN;
 	if (events & UV_WRITABLE)
 		flags |= CURL_CSELECT_OUT;
-	(void)curl_multi_socket_action(fetcher->multi, watched->fd, flags, &running);
+	(void)fetcher->curl.multi_socket_action(fetcher->multi, watched->fd, flags, &running);
 	take_finished(fetcher);
 }
 
@@ -189,11 +200,11 @@ static struct watched *watch(struct sts_fetcher *fetcher, curl_socket_t fd)
 	if (watched == NULL)
 		return NULL;
 	*watched = (struct watched) { .fetcher = fetcher, .fd = fd };
-	if (uv_poll_init_socket(fetcher->loop, &watched->poll, fd) != 0) {
+	if (uv_poll_init_socket(fetcher->parts.loop, &watched->poll, fd) != 0) {
 		free(watched);
 		return NULL;
 	}
-	(void)curl_multi_assign(fetcher->multi, fd, watched);
+	(void)fetcher->curl.multi_assign(fetcher->multi, fd, watched);
 	return watched;
 }
 
@@ -224,7 +235,7 @@ static void on_timer(uv_timer_t *timer)
 	struct sts_fetcher *fetcher = container_of(timer, struct sts_fetcher, timer);
 	int running;
 
-	(void)curl_multi_socket_action(fetcher->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	(void)fetcher->curl.multi_socket_action(fetcher->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	take_finished(fetcher);
 }
 
@@ -242,58 +253,68 @@ static int on_timeout(CURLM *multi, long ms, void *arg)
 
 static bool set_options(struct sts_fetch *fetch, const char *url)
 {
+	__typeof__(curl_easy_setopt) *set = fetch->fetcher->curl.easy_setopt;
 	CURL *easy = fetch->easy;
 	int failed = 0;
 
-	failed |= curl_easy_setopt(easy, CURLOPT_URL, url);
-	failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
-	failed |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* RFC 8461 §3.3 */
-	failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-	failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_context);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, fetch->fetcher);
-	failed |= curl_easy_setopt(easy, CURLOPT_RESOLVE, fetch->resolve);
-	failed |= curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* nor one of the environment */
-	failed |= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)STS_FETCH_MS);
-	failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, (long)STS_POLICY_MAX);
-	failed |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-	failed |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
-	failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->why);
-	failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+	failed |= set(easy, CURLOPT_URL, url);
+	failed |= set(easy, CURLOPT_PROTOCOLS_STR, "https");
+	failed |= set(easy, CURLOPT_FOLLOWLOCATION, 0L); /* RFC 8461 §3.3 */
+	failed |= set(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	failed |= set(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	failed |= set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	failed |= set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	failed |= set(easy, CURLOPT_CAINFO, NULL);
+	failed |= set(easy, CURLOPT_CAPATH, NULL);
+	failed |= set(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_context);
+	failed |= set(easy, CURLOPT_SSL_CTX_DATA, fetch->fetcher);
+	failed |= set(easy, CURLOPT_RESOLVE, fetch->resolve);
+	failed |= set(easy, CURLOPT_PROXY, ""); /* nor one of the environment */
+	failed |= set(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	failed |= set(easy, CURLOPT_NOSIGNAL, 1L);
+	failed |= set(easy, CURLOPT_TIMEOUT_MS, (long)STS_FETCH_MS);
+	failed |= set(easy, CURLOPT_MAXFILESIZE, (long)STS_POLICY_MAX);
+	failed |= set(easy, CURLOPT_FORBID_REUSE, 1L);
+	failed |= set(easy, CURLOPT_FRESH_CONNECT, 1L);
+	failed |= set(easy, CURLOPT_WRITEFUNCTION, on_body);
+	failed |= set(easy, CURLOPT_WRITEDATA, fetch);
+	failed |= set(easy, CURLOPT_ERRORBUFFER, fetch->why);
+	failed |= set(easy, CURLOPT_PRIVATE, fetch);
 	return failed == 0;
 }
 
 static bool give_addresses(struct sts_fetch *fetch)
 {
 	char text[RESOLVE_MAX];
-	int at = snprintf(text, sizeof(text), "%s:%u:", fetch->host, fetch->fetcher->port);
+	int at = snprintf(text, sizeof(text), "%s:%u:", fetch->host, fetch->fetcher->parts.port);
 
 	for (size_t i = 0; i < fetch->address_count; i++)
 		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%s", i == 0 ? "" : ",", fetch->addresses[i]);
-	fetch->resolve = curl_slist_append(NULL, text);
+	fetch->resolve = fetch->fetcher->curl.slist_append(NULL, text);
 	return fetch->resolve != NULL;
 }
 
+static void load_curl(struct sts_fetcher *fetcher);
+
 static void ask_https(struct sts_fetch *fetch)
 {
+	struct sts_fetcher *fetcher = fetch->fetcher;
 	char url[URL_MAX];
 
 	if (fetch->address_count == 0) {
 		fetch_fail(fetch, ERR_CLOSED, "the policy's host has no address");
 		return;
 	}
-	(void)snprintf(url, sizeof(url), "https://%s:%u/.well-known/mta-sts.txt", fetch->host, fetch->fetcher->port);
-	fetch->easy = curl_easy_init();
+	if (fetcher->multi == NULL) {
+		fetch->parked = true;
+		load_curl(fetcher);
+		return;
+	}
+	(void)snprintf(
+	        url, sizeof(url), "https://%s:%u/.well-known/mta-sts.txt", fetch->host, fetch->fetcher->parts.port);
+	fetch->easy = fetcher->curl.easy_init();
 	if (fetch->easy == NULL || !give_addresses(fetch) || !set_options(fetch, url) ||
-	        curl_multi_add_handle(fetch->fetcher->multi, fetch->easy) != CURLM_OK)
+	        fetcher->curl.multi_add_handle(fetcher->multi, fetch->easy) != CURLM_OK)
 		fetch_fail(fetch, ERR_NO_MEMORY, "the request could not be made");
 }
 
@@ -339,7 +360,7 @@ static void on_ipv6(void *arg, const struct dns_answer *answer)
 
 static void ask_dns(struct sts_fetch *fetch)
 {
-	struct dns *dns = fetch->fetcher->dns;
+	struct dns *dns = fetch->fetcher->parts.dns;
 
 	fetch->queries[0] = dns_ask(dns, fetch->host, DNS_A, on_ipv4, fetch);
 	fetch->queries[1] = dns_ask(dns, fetch->host, DNS_AAAA, on_ipv6, fetch);
@@ -356,10 +377,12 @@ struct sts_fetch *sts_fetch_start(struct sts_fetcher *fetcher, const char *domai
 	fetch->done = done;
 	fetch->arg = arg;
 	buffer_init(&fetch->body, STS_POLICY_MAX);
-	if (uv_timer_init(fetcher->loop, &fetch->later) != 0) {
+	if (uv_timer_init(fetcher->parts.loop, &fetch->later) != 0) {
 		free(fetch);
 		return NULL;
 	}
+	fetch->next = fetcher->fetches;
+	fetcher->fetches = fetch;
 	fetcher->count++;
 	if (snprintf(fetch->host, sizeof(fetch->host), "mta-sts.%s", domain) < (int)sizeof(fetch->host) &&
 	        fetcher->count <= STS_FETCHES_MAX)
@@ -369,47 +392,91 @@ struct sts_fetch *sts_fetch_start(struct sts_fetcher *fetcher, const char *domai
 	return fetch;
 }
 
-/* --- the fetcher ------------------------------------------------------------------------------------------------- */
+/* --- libcurl, at the first need ----------------------------------------------------------------------------------- */
 
-bool sts_fetcher_new(const char *ca_file, struct sts_fetcher **out, struct error *err)
+static void run_load(struct worker_job *job)
 {
-	struct sts_fetcher *fetcher = calloc(1, sizeof(*fetcher));
-	const char *file = ca_file != NULL && ca_file[0] != '\0' ? ca_file : CA_DEFAULT;
+	struct sts_fetcher *fetcher = container_of(job, struct sts_fetcher, job);
 
-	if (fetcher == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		free(fetcher);
-		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	}
-	fetcher->authorities = X509_STORE_new();
-	if (fetcher->authorities == NULL || X509_STORE_load_file(fetcher->authorities, file) != 1)
-		LOG(LOG_WARNING, "relay.no_authorities", LOG_TEXT("file", file),
-		        LOG_TEXT("reason", "no MTA-STS policy can be fetched"));
-	*out = fetcher;
+	error_clear(&fetcher->job_error);
+	(void)sts_curl_load(&fetcher->curl, &fetcher->job_error);
+}
+
+static bool make_multi(struct sts_fetcher *fetcher)
+{
+	const struct sts_curl *curl = &fetcher->curl;
+
+	fetcher->multi = curl->multi_init();
+	if (fetcher->multi == NULL)
+		return error_set(&fetcher->job_error, ERR_NO_MEMORY, "out of memory");
+	(void)curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	(void)curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
+	(void)curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+	(void)curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
 	return true;
 }
 
-bool sts_fetcher_start(struct sts_fetcher *fetcher, uv_loop_t *loop, struct dns *dns, unsigned port, struct error *err)
+static struct sts_fetch *take_parked(struct sts_fetcher *fetcher)
 {
-	fetcher->loop = loop;
-	fetcher->dns = dns;
-	fetcher->port = port;
-	fetcher->multi = curl_multi_init();
-	if (fetcher->multi == NULL || uv_timer_init(loop, &fetcher->timer) != 0)
+	for (struct sts_fetch *fetch = fetcher->fetches; fetch != NULL; fetch = fetch->next)
+		if (fetch->parked) {
+			fetch->parked = false;
+			return fetch;
+		}
+	return NULL;
+}
+
+static void on_loaded(struct worker_job *job)
+{
+	struct sts_fetcher *fetcher = container_of(job, struct sts_fetcher, job);
+	struct sts_fetch *fetch;
+	bool ok;
+
+	fetcher->in_job = false;
+	if (fetcher->stopped)
+		return;
+	ok = fetcher->job_error.code == ERR_NONE && make_multi(fetcher);
+	if (!ok)
+		LOG(LOG_ERROR, "relay.no_https", LOG_FAILURE(&fetcher->job_error));
+	while ((fetch = take_parked(fetcher)) != NULL) {
+		if (ok)
+			ask_https(fetch);
+		else
+			fetch_fail(fetch, ERR_UNSUPPORTED, "libcurl could not be loaded");
+	}
+}
+
+static void load_curl(struct sts_fetcher *fetcher)
+{
+	if (fetcher->in_job)
+		return;
+	fetcher->in_job = true;
+	fetcher->job = (struct worker_job) { .run = run_load, .done = on_loaded, .lane = WORKER_READ };
+	worker_submit(fetcher->parts.pool, &fetcher->job);
+}
+
+/* --- the fetcher ------------------------------------------------------------------------------------------------- */
+
+bool sts_fetcher_new(const struct sts_fetcher_parts *parts, struct sts_fetcher **out, struct error *err)
+{
+	struct sts_fetcher *fetcher = calloc(1, sizeof(*fetcher));
+
+	if (fetcher == NULL || uv_timer_init(parts->loop, &fetcher->timer) != 0) {
+		free(fetcher);
 		return error_set(err, ERR_NO_MEMORY, "out of memory");
-	fetcher->started = true;
-	(void)curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	(void)curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
-	(void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
-	(void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+	}
+	fetcher->parts = *parts;
+	fetcher->authorities = tls_client_authorities(parts->tls);
+	*out = fetcher;
 	return true;
 }
 
 void sts_fetcher_stop(struct sts_fetcher *fetcher)
 {
-	if (fetcher == NULL || !fetcher->started)
+	if (fetcher == NULL || fetcher->stopped)
 		return;
 	uv_close((uv_handle_t *)&fetcher->timer, NULL);
-	fetcher->started = false;
+	fetcher->stopped = true;
 }
 
 void sts_fetcher_free(struct sts_fetcher **fetcher)
@@ -419,9 +486,9 @@ void sts_fetcher_free(struct sts_fetcher **fetcher)
 	if (it == NULL)
 		return;
 	if (it->multi != NULL)
-		(void)curl_multi_cleanup(it->multi);
-	X509_STORE_free(it->authorities);
-	curl_global_cleanup();
+		(void)it->curl.multi_cleanup(it->multi);
+	if (it->curl.global_cleanup != NULL)
+		it->curl.global_cleanup();
 	free(it);
 	*fetcher = NULL;
 }

@@ -6,7 +6,9 @@
 #ifndef SMTPD_OUTBOUND_STS_FETCH_H
 #define SMTPD_OUTBOUND_STS_FETCH_H
 
+#include "net/dial.h"
 #include "net/dns.h"
+#include "net/worker.h"
 #include "storage/relay_store.h"
 
 #define STS_FETCH_MS       60000 /* RFC 8461 §3.3 */
@@ -17,9 +19,14 @@
 struct sts_fetcher;
 struct sts_fetch;
 
-/* Reads the CAs: before the sandbox. sts_fetcher_start() later, with loop and dns. */
-bool sts_fetcher_new(const char *ca_file, struct sts_fetcher **out, struct error *err);
-bool sts_fetcher_start(struct sts_fetcher *fetcher, uv_loop_t *loop, struct dns *dns, unsigned port, struct error *err);
+struct sts_fetcher_parts {
+	uv_loop_t *loop;
+	struct dns *dns;
+	struct worker_pool *pool; /* libcurl is loaded there, at the first fetch (sts_curl.h) */
+	struct tls_client *tls;   /* whose authorities count; outlives the fetcher */
+	unsigned port;
+};
+bool sts_fetcher_new(const struct sts_fetcher_parts *parts, struct sts_fetcher **out, struct error *err);
 void sts_fetcher_stop(struct sts_fetcher *fetcher);  /* no fetch is under way any more; closes its handles */
 void sts_fetcher_free(struct sts_fetcher **fetcher); /* the loop has ended */
 
