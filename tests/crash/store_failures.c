@@ -127,7 +127,8 @@ struct digest {
 
 static struct digest digest_of(const char *dir)
 {
-	static const char *const files[] = { "directory.db", "auth.db", "queue.db", "accounts/1/mail.db", "accounts/2/mail.db" };
+	static const char *const files[] = { "directory.db", "auth.db", "queue.db", "accounts/1/mail.db",
+		"accounts/2/mail.db" };
 	crypto_generichash_state hash;
 	struct digest digest;
 	char path[300];

@@ -6,6 +6,7 @@
 #ifndef TEST_STORE_MODEL_H
 #define TEST_STORE_MODEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,6 +63,8 @@ struct model {
 	uint32_t mailbox_index; /* PENDING_MAILBOX: which, and its name if it happens; "" for deleted */
 	char mailbox_name[40];
 	char root[24], new_root[24]; /* what the names of its mailboxes begin with; PENDING_TREE: and will begin with */
+	/* From the end of a commit until all of the above says what it did: who kills it then would find half of that. */
+	atomic_bool writing_down;
 };
 
 /* One process: works on the account until `stop` is set. Exits the process on a contradiction. */

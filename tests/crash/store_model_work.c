@@ -57,7 +57,14 @@ static void commit(struct worker *w, struct batch **batch)
 		contradiction(w, "commit", &err);
 	if (batch_result(*batch)->error.code != ERR_NONE)
 		contradiction(w, "batch", &batch_result(*batch)->error);
+	w->model->writing_down = true;
 	w->model->commits++;
+}
+
+static void written_down(struct model *model)
+{
+	model->pending = PENDING_NONE;
+	model->writing_down = false;
 }
 
 /* At most one keyword goes with the flags. */
@@ -96,6 +103,7 @@ static bool commit_flags(struct worker *w, struct batch **batch)
 		return false;
 	if (batch_result(*batch)->error.code != ERR_NONE)
 		contradiction(w, "batch", &batch_result(*batch)->error);
+	w->model->writing_down = true;
 	w->model->commits++;
 	return true;
 }
@@ -183,7 +191,7 @@ static void do_append(struct worker *w)
 		*new_entry(w) = (struct entry) { model->tags[i], uid, model->target, model->flags,
 			batch_result(batch)->modseq, true };
 	}
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 
@@ -253,7 +261,7 @@ static void do_copy_or_move(struct worker *w, enum pending_type type)
 			old->live = false;
 		*new_entry(w) = moved;
 	}
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 
@@ -321,7 +329,7 @@ static void do_flags(struct worker *w)
 	model->pending = PENDING_FLAGS;
 	if (commit_flags(w, &batch))
 		compare_flags_result(w, batch_result(batch), modified, modified_count);
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 
@@ -350,7 +358,7 @@ static void do_expunge(struct worker *w)
 		contradiction(w, "a message of ours was not there to expunge", NULL);
 	for (uint32_t i = 0; i < count; i++)
 		model->entries[model->indices[i]].live = false;
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 
@@ -393,7 +401,7 @@ static void do_mailbox(struct worker *w)
 	mailbox->live = !deleting;
 	if (!deleting)
 		mailbox->id = find(w, mailbox->name);
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 
@@ -424,7 +432,7 @@ static void do_tree(struct worker *w)
 		memcpy(model->mailboxes[i].name, name, sizeof(name));
 	}
 	memcpy(model->root, model->new_root, sizeof(model->root));
-	model->pending = PENDING_NONE;
+	written_down(model);
 	batch_free(&batch);
 }
 

@@ -71,6 +71,24 @@ static void reap(struct run *run, uint32_t place, bool killed)
 	}
 }
 
+/* At any moment, but not while it writes down what the last commit did (store_model.h). */
+static void kill_one(struct run *run, uint32_t place)
+{
+	pid_t pid = run->alive[place].pid;
+	siginfo_t info;
+
+	do {
+		kill(pid, SIGCONT);
+		usleep(100);
+		kill(pid, SIGSTOP);
+		info.si_code = 0;
+		waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOWAIT);
+	} while (info.si_code == CLD_STOPPED && run->shared->models[run->alive[place].model].writing_down);
+	kill(pid, SIGKILL);
+	reap(run, place, true);
+	run->kills++;
+}
+
 static void run_processes(struct run *run)
 {
 	int64_t end = clock_mono_ms() + (int64_t)run->seconds * 1000;
@@ -83,9 +101,7 @@ static void run_processes(struct run *run)
 		usleep(run->kill ? 1000 + random_below(60000) : 20000);
 		if (!run->kill)
 			continue;
-		kill(run->alive[place].pid, SIGKILL);
-		reap(run, place, true);
-		run->kills++;
+		kill_one(run, place);
 		if (!start(run, place))
 			break;
 	}
