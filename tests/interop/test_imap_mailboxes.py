@@ -27,7 +27,7 @@ def wire(site, request):
 def pipeline(wire, commands):
     """Sends all at once; every one must be OK."""
     data = b"".join(b"q%d %s\r\n" % (n, command.encode()) for n, command in enumerate(commands))
-    sender = threading.Thread(target=wire.sock.sendall, args=(data,))
+    sender = threading.Thread(target=wire.sock.sendall, args=(data,))  # not with TLS: a connection of OpenSSL is not for two threads at once
     sender.start()
     for n in range(len(commands)):
         line = wire.line()
